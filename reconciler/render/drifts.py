@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.grouping import drift_groups
+from reconciler.core.grouping import DriftGroup, drift_groups
 from reconciler.core.plan import counted
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.plans import GOING, counts_text
-from reconciler.render.text import paint, quantity, some
+from reconciler.render.text import marked, paint, quantity, some
 from reconciler.render.values import shown_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.core.drift import Drift, Drifted
-    from reconciler.core.grouping import DriftGroup
     from reconciler.core.model import Unmanaged
 
 NEXT = (
     "reconciler apply restores what Git says; reconciler pull copies what AlertSite has into the "
     "manifests."
 )
-_DELETED = ": deleted in AlertSite"
 
 
 def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
@@ -30,15 +28,12 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
     lines: list[str] = []
     folded = 0
     for group in drift_groups(drift.monitors):
-        if len(group.monitors) == 1:
-            lines += _monitor(group.monitors[0], colour=colour)
-        else:
-            lines += _group(group, colour=colour)
-            folded += len(group.monitors)
+        lines += _drifted(group, colour=colour)
+        folded += len(group.monitors) if len(group.monitors) > 1 else 0
     if folded:
         lines += [f"  {folded:,} monitors are folded: --json lists each.", ""]
     for stranger in drift.unmanaged or ():
-        head = paint(f"+ {printable(stranger.name or '(no name)')}", "+", colour=colour)
+        head = marked("+", printable(stranger.name or "(no name)"), colour=colour)
         lines.append(f"  {head} (id {stranger.id}, {printable(unmanaged_text(stranger))})")
     if drift.unmanaged:
         lines.append("")
@@ -87,7 +82,7 @@ def lost_how(monitors: Iterable[Drifted]) -> str:
 
 def drifted_text(monitor: Drifted) -> Lines:
     """What AlertSite changed of one monitor."""
-    return Lines("\n".join(_monitor(monitor, colour=False)).rstrip())
+    return Lines("\n".join(_drifted(DriftGroup((monitor,)), colour=False)).rstrip())
 
 
 def unmanaged_text(item: Unmanaged) -> str:
@@ -95,15 +90,14 @@ def unmanaged_text(item: Unmanaged) -> str:
     return f"{item.type or 'type unknown'}: made by hand since the last apply"
 
 
-def _group(group: DriftGroup, *, colour: bool) -> Iterator[str]:
-    first = group.monitors[0]
-    symbol = "~" if first.fields else "-"
-    head = paint(f"{symbol} {len(group.monitors):,} monitors", symbol, colour=colour)
-    yield f"  {head}: {counts_text(group.by_kind())}{'' if first.fields else _DELETED}"
-    for field in first.fields:
-        yield f"      {printable(field.field)}: {shown_change(field, {}, colour=colour)}"
-    yield f"      {names_text(group)}"
-    yield ""
+def stranger_text(item: Unmanaged) -> str:
+    """Such a monitor in one line."""
+    return f"{item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})"
+
+
+def changed_text(monitor: Drifted) -> str:
+    """The names of the fields that AlertSite changed."""
+    return ", ".join(field.field for field in monitor.fields) or "deleted in AlertSite"
 
 
 def names_text(group: DriftGroup) -> str:
@@ -112,12 +106,17 @@ def names_text(group: DriftGroup) -> str:
     return some(names) if group.monitors[0].fields else some(names, GOING)
 
 
-def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:
-    symbol = "~" if monitor.fields else "-"
-    head = paint(f"{symbol} {printable(monitor.address)}", symbol, colour=colour)
-    what = "" if monitor.fields else _DELETED
-    applied = f"applied {monitor.applied_at} by run {monitor.run}"
-    yield f"  {head} (id {monitor.id}, {printable(applied)}){what}"
-    for field in monitor.fields:
+def _drifted(group: DriftGroup, *, colour: bool) -> Iterator[str]:
+    """What AlertSite changed of one monitor, or of several alike."""
+    first, count = group.monitors[0], len(group.monitors)
+    who, what = f"{count:,} monitors", f": {counts_text(group.by_kind())}"
+    if count == 1:
+        applied = printable(f"applied {first.applied_at} by run {first.run}")
+        who, what = printable(first.address), f" (id {first.id}, {applied})"
+    head = marked("~" if first.fields else "-", who, colour=colour)
+    yield f"  {head}{what}{'' if first.fields else ': deleted in AlertSite'}"
+    for field in first.fields:
         yield f"      {printable(field.field)}: {shown_change(field, {}, colour=colour)}"
+    if count > 1:
+        yield f"      {names_text(group)}"
     yield ""

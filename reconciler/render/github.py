@@ -15,7 +15,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_text, unmanaged_text
+from reconciler.render.drifts import changed_text, drift_text, stranger_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import over_budget_text, plan_text
 from reconciler.render.results import result_text
@@ -64,64 +64,36 @@ def plan_github(plan: Plan, view: View) -> Lines:
 
 def drift_github(drift: Drift, _view: View) -> Lines:
     """The drift as text, and a warning for each monitor."""
-    found = [
-        Annotation(
-            Severity.WARNING,
-            {},
-            "drift",
-            f"{monitor.address} (id {monitor.id}): "
-            + (", ".join(item.field for item in monitor.fields) or "deleted in AlertSite"),
-        )
-        for monitor in drift.monitors
-    ]
-    found += [
-        Annotation(
-            Severity.WARNING,
-            {},
-            "unmanaged",
-            f"{item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})",
-        )
-        for item in drift.unmanaged or ()
-    ]
-    return _log(drift_text(drift), found)
+    found = [("drift", f"{it.address} (id {it.id}): {changed_text(it)}") for it in drift.monitors]
+    found += [("unmanaged", stranger_text(item)) for item in drift.unmanaged or ()]
+    warnings = [Annotation(Severity.WARNING, {}, title, text) for title, text in found]
+    return _log(drift_text(drift), warnings)
 
 
 def result_github(result: Result, view: View) -> Lines:
     """The result as text, and an error for each change that is not done."""
-    return _log(
-        result_text(result),
-        (
-            Annotation(
-                Severity.ERROR,
-                _place(outcome.change.origin, view),
-                outcome.status.value,
-                f"{outcome.change.address}: {outcome.message or outcome.status.value}",
-            )
-            for outcome in result.outcomes
-            if outcome.status is not Status.DONE
-        ),
-    )
+    errors = [
+        Annotation(
+            Severity.ERROR,
+            _place(item.change.origin, view),
+            item.status.value,
+            f"{item.change.address}: {item.message or item.status.value}",
+        )
+        for item in result.outcomes
+        if item.status is not Status.DONE
+    ]
+    return _log(result_text(result), errors)
 
 
 def findings_github(findings: Sequence[Diagnostic], view: View) -> Lines:
     """Annotations; what is too much for them is text."""
-    return _log(
-        Lines(),
-        (
-            Annotation(
-                finding.severity,
-                {
-                    "file": in_repository(finding.position.path, view),
-                    "line": finding.position.line,
-                    "col": finding.position.column,
-                },
-                finding.code,
-                finding.message,
-                finding_line(finding),
-            )
-            for finding in findings
-        ),
-    )
+    annotations = []
+    for finding in findings:
+        path, line, column = finding.position
+        place = {"file": in_repository(path, view), "line": line, "col": column}
+        said = finding.code, finding.message, finding_line(finding)
+        annotations.append(Annotation(finding.severity, place, *said))
+    return _log(Lines(), annotations)
 
 
 def plan_outputs(plan: Plan) -> dict[str, str | int]:

@@ -10,14 +10,14 @@ from reconciler.core.plan import Action, BindingAction, Change
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.render.plans import counts_text, group_names
-from reconciler.render.text import aligned, paint
+from reconciler.render.text import aligned, labelled, marked, paint
 from reconciler.render.values import shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reconciler.core.run_record import Rebinding, RunChange, RunField, RunRecord
+    from reconciler.core.run_record import RunChange, RunRecord
 
 _COMMIT = 12
 _MOST = 200
@@ -36,13 +36,10 @@ def history_text(runs: Sequence[RunRecord], *, whole: bool, colour: bool = False
 
 def last_runs_text(runs: Sequence[RunRecord]) -> Lines:
     """What to choose from where a run has to be named, the last one first."""
-    rows = [
-        (printable(run.id), run.about.began, printable(run.about.actor), _counts(run))
-        for run in runs
-    ]
-    if not rows:
+    if not runs:
         return joined(["There are no runs yet."])
-    lines = (f"  {line}" for line in aligned(rows))
+    rows = [(run.id, run.about.began, run.about.actor, _counts(run)) for run in runs]
+    lines = [f"  {line}" for line in aligned([tuple(map(printable, row)) for row in rows])]
     return joined(["The last runs:", *lines, "To list all, run: reconciler history"])
 
 
@@ -62,7 +59,7 @@ def run_text(run: RunRecord, *, colour: bool = False) -> Lines:
         ("exit code", "" if run.exit_code is None else str(run.exit_code)),
         ("did", _counts(run)),
     ]
-    lines += [f"  {name:<11}{printable(value)}" for name, value in rows if value]
+    lines += [f"  {line}" for line in labelled(row for row in rows if row[1])]
     found = _changes if len(run.changes) <= FOLDED_ABOVE else _folded
     changes = [f"  {line}" for line in found(run, colour=colour)]
     return joined([*lines, *([""] if changes else []), *changes], colour=colour)
@@ -124,9 +121,12 @@ def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterat
 
 def _bindings(run: RunRecord, *, colour: bool) -> Iterator[str]:
     changed = {item.address for item in run.changes}
-    for binding in run.bindings:
-        if binding.address not in changed:
-            yield _binding(binding, colour=colour)
+    for address, before, after in run.bindings:
+        if address not in changed:
+            forgotten = VERBS[BindingAction.FORGET].done
+            now = forgotten if after is None else f"bound to monitor {after}"
+            was = "" if before is None else f", before to {before}"
+            yield f"{marked('=', address, colour=colour)} {now}{was}"
 
 
 def _folded(run: RunRecord, *, colour: bool) -> Iterator[str]:
@@ -142,8 +142,8 @@ def _folded(run: RunRecord, *, colour: bool) -> Iterator[str]:
                 yield from _change(by_address[group.changes[0].address], colour=colour)
                 continue
             count += len(group.changes)
-            symbol = VERBS[group.action].symbol
-            head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=colour)
+            who = f"{len(group.changes):,} monitors"
+            head = marked(VERBS[group.action].symbol, who, colour=colour)
             yield f"{head} ({counts_text(group.by_kind())}){end}"
             yield from _fields(group.action, group.fields, colour=colour)
             if group.varying:
@@ -155,24 +155,19 @@ def _folded(run: RunRecord, *, colour: bool) -> Iterator[str]:
 
 
 def _as_planned(change: RunChange) -> Change:
-    fields = tuple(map(_as_planned_field, change.fields))
+    fields = tuple(
+        FieldChange(it.field, it.before, it.after, source=it.source, set_key=it.set_key)
+        for it in change.fields
+    )
     kind = change.address.partition("/")[0]
     return Change(change.action, change.address, kind, change.id, {}, fields, None)
 
 
-def _as_planned_field(field: RunField) -> FieldChange:
-    return FieldChange(
-        field.field, field.before, field.after, source=field.source, set_key=field.set_key
-    )
-
-
 def _change(change: RunChange, *, colour: bool) -> Iterator[str]:
-    symbol = VERBS[change.action].symbol
-    head = paint(f"{symbol} {printable(change.address)}", symbol, colour=colour)
+    head = marked(VERBS[change.action].symbol, printable(change.address), colour=colour)
     number = f" (id {change.id})" if change.id is not None else ""
     yield f"{head}{number}{_end(change)}"
-    fields = map(_as_planned_field, change.fields)
-    yield from _fields(change.action, fields, colour=colour)
+    yield from _fields(change.action, _as_planned(change).fields, colour=colour)
 
 
 def _end(change: RunChange) -> str:
@@ -190,13 +185,3 @@ def _fields(action: Action, fields: Iterable[FieldChange], *, colour: bool) -> I
         else:
             text = shown_change(field, {}, colour=colour)
         yield f"    {printable(field.field)}: {text}"
-
-
-def _binding(binding: Rebinding, *, colour: bool) -> str:
-    now = (
-        f"bound to monitor {binding.after}"
-        if binding.after is not None
-        else VERBS[BindingAction.FORGET].done
-    )
-    was = f", before to {binding.before}" if binding.before is not None else ""
-    return f"{paint(f'= {printable(binding.address)}', '=', colour=colour)} {now}{was}"

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import Severity
-from reconciler.render.drifts import drifted_text, unmanaged_text
+from reconciler.render.drifts import changed_text, drifted_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import place
 from reconciler.render.results import outcomes_text
@@ -90,7 +90,7 @@ def drift_junit(drift: Drift, _view: View) -> Lines:
             *_class(monitor.address),
             _FAILURE,
             "drift",
-            ", ".join(item.field for item in monitor.fields) or "deleted in AlertSite",
+            changed_text(monitor),
             drifted_text(monitor),
         )
         for monitor in drift.monitors

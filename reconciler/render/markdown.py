@@ -21,7 +21,7 @@ from reconciler.core.printable import Lines, printable
 from reconciler.core.result import Status
 from reconciler.core.review import room_for_known
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_summary, names_text, unmanaged_text
+from reconciler.render.drifts import drift_summary, names_text, stranger_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import (
     cause_text,
@@ -132,10 +132,7 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
     It leaves room for what `issue` adds.
     """
     verdict, *numbers = drift_summary(drift)
-    strangers = [
-        Block([f"+ {item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})"])
-        for item in drift.unmanaged or ()
-    ]
+    strangers = [Block([f"+ {stranger_text(item)}"]) for item in drift.unmanaged or ()]
     sections = (
         MarkdownSection(
             "Drift",

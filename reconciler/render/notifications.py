@@ -12,7 +12,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import printable
 from reconciler.core.result import Status, losses_of
 from reconciler.errors import ExitCode, without_logins
-from reconciler.render.drifts import lost_how, unmanaged_text
+from reconciler.render.drifts import changed_text, lost_how, stranger_text
 from reconciler.render.results import status_word
 from reconciler.render.text import quantity, some
 from reconciler.render.verbs import VERBS
@@ -150,7 +150,7 @@ def drift_message(
     parts = [*_drift(fresh)]
     if strangers:
         parts.append(f"{quantity(len(strangers), 'new monitor')} without a manifest")
-    lines = [*map(_drifted, _lost_first(fresh)), *map(_stranger, strangers)]
+    lines = [*_drifted(fresh), *(printable(stranger_text(item)) for item in strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
     return Message(title, _body(lines, str(origin)), is_warning=True)
 
@@ -191,7 +191,7 @@ def _news(item: AccountNews) -> Iterator[str]:
         yield f"failed (exit code {item.failed})"
     if item.is_recovered:
         yield "works again"
-    yield from map(_drifted, _lost_first(item.drifted))
+    yield from _drifted(item.drifted)
     for address in item.settled:
         yield f"{printable(address)}: as last applied again"
 
@@ -202,10 +202,6 @@ def _drift(monitors: Sequence[Drifted]) -> Iterator[str]:
         yield f"{quantity(len(monitors), 'monitor has', 'monitors have')} drifted"
     if lost := [item for item in monitors if item.causes]:
         yield f"{quantity(len(lost), 'has', 'have')} lost monitoring ({lost_how(lost)})"
-
-
-def _lost_first(monitors: Iterable[Drifted]) -> list[Drifted]:
-    return sorted(monitors, key=lambda item: not item.causes)
 
 
 def _part(item: PartResult) -> str:
@@ -268,11 +264,8 @@ def _outcome(outcome: Outcome) -> str:
     return f"{printable(outcome.change.address)}: {what}"
 
 
-def _stranger(item: Unmanaged) -> str:
-    return printable(f"{item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})")
-
-
-def _drifted(item: Drifted) -> str:
-    what = ", ".join(field.field for field in item.fields) or "deleted in AlertSite"
-    lost = f" ({', '.join(item.causes)})" if item.causes else ""
-    return printable(f"{item.address}: {what}{lost}")
+def _drifted(monitors: Iterable[Drifted]) -> Iterator[str]:
+    """A line for each; those that lost monitoring come first."""
+    for item in sorted(monitors, key=lambda item: not item.causes):
+        lost = f" ({', '.join(item.causes)})" if item.causes else ""
+        yield printable(f"{item.address}: {changed_text(item)}{lost}")

@@ -9,7 +9,7 @@ from reconciler.core.mask import HIDDEN
 from reconciler.core.printable import Lines, joined, json_lines, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.errors import ReconcilerError
@@ -64,6 +64,17 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows of a table as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def labelled(rows: Iterable[tuple[str, ...]], *, colour: bool = False) -> list[str]:
+    """A line for each row: its name, its text, and the style of that if it has one."""
+    lines = []
+    for name, text, *style in rows:
+        shown = printable(text)
+        if any(style):
+            shown = paint(shown, style[0], colour=colour)
+        lines.append(f"{name:<11}{shown}")
+    return lines
 
 
 def some(texts: Sequence[str], most: int = _NAMED, noun: str = "") -> str:

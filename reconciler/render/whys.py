@@ -9,16 +9,15 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.state import UNTRACKED
 from reconciler.core.why import ID, Next, Tracking
-from reconciler.render.text import aligned, paint, shortened, value_text
+from reconciler.render.text import aligned, labelled, paint, shortened, value_text
 from reconciler.render.values import named_value, names_of
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Origin
     from reconciler.core.plan import Change
-    from reconciler.core.state import PendingCreate
     from reconciler.core.why import AddressFacts, FieldWhy, Why
 
 _NEXT = {
@@ -52,42 +51,58 @@ _SYMBOLS = {
 
 def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> Lines:
     """The monitor with a line for each field, or (`only`) one field with one for each question."""
+    subject = why.subject
     if only:
-        return joined(_one(why, why.fields[0], age, colour=colour), colour=colour)
-    lines = [*_head(why, age, colour=colour)]
-    if why.fields:
-        lines += ["", *_all(why)]
+        field = why.fields[0]
+        title, rows = printable(f"{subject.address}.{field.field}"), _one(why, field, age)
+    else:
+        title, rows = subject.address, _head(why, age)
+    lines = [paint(title, "bold", colour=colour)]
+    lines += [f"  {line}" for line in labelled(rows, colour=colour)]
+    if why.hint:
+        lines += [f"  {line}" for line in labelled([("", why.hint)])]
+    if why.fields and not only:
+        cells = [
+            (
+                printable(field.field),
+                shortened(_known(why, field)),
+                _brief(why, field),
+                _place(field, subject.desired.origin if subject.desired else None),
+            )
+            for field in why.fields
+        ]
+        lines += ["", *(f"  {line}" for line in aligned(cells))]
     return joined(lines, colour=colour)
 
 
-def _line(name: str, text: str) -> str:
-    return f"  {name:<11}{text}"
-
-
-def _head(why: Why, age: str, *, colour: bool) -> Iterator[str]:
+def _head(why: Why, age: str) -> Iterator[tuple[str, ...]]:
+    """What can be asked of the monitor, and the answers."""
     subject = why.subject
-    yield paint(subject.address, "bold", colour=colour)
-    yield _line("manifest", printable(str(subject.desired.origin)) if subject.desired else "none")
-    yield _line("monitor", _binding(why))
+    yield "manifest", str(subject.desired.origin) if subject.desired else "none"
+    yield "monitor", _binding(subject)
     if subject.former:
-        former = printable(subject.former)
-        yield _line("renamed", f"it was {former}; the next apply moves the record")
-    yield _line("applied", _applied(why, age))
+        yield "renamed", f"it was {subject.former}; the next apply moves the record"
+    yield "applied", _applied(why, age)
     if subject.pending is not None:
-        yield _line("pending", _pending(subject, subject.pending))
-    yield _line("lifecycle", _lifecycle(why))
-    symbol = _SYMBOLS.get(why.next, "bold")
-    yield _line("next", paint(_next(why), symbol, colour=colour))
-    yield from _refusal(why)
+        run, at, was = subject.pending.run, subject.pending.at, subject.pending.replaces
+        instead = "" if was is None else f", in place of missing monitor {was.id}"
+        known = "not in the state yet" if subject.is_made else "its outcome is unknown"
+        yield "pending", f"a create of run {run} at {at}{instead}; {known}"
+    gone = "disables" if why.lifecycle.retire == "disable" else "deletes"
+    if why.lifecycle.protect:
+        gone = "refuses to retire"
+    ignored = "".join(f"; {it.field} ignored until {it.until}" for it in why.lifecycle.ignore)
+    yield "lifecycle", f"without its manifest, --prune {gone} it{ignored}"
+    yield "next", _next(why), _SYMBOLS.get(why.next, "bold")
 
 
-def _binding(why: Why) -> str:
-    subject = why.subject
+def _binding(subject: AddressFacts) -> str:
+    """Which monitor the address has, and what binds it."""
     if subject.number is None:
         return "none yet: neither the manifest nor the state binds one"
     names = []
     if ID in subject.places:
-        names.append(f"metadata.id ({printable(subject.places[ID])})")
+        names.append(f"metadata.id ({subject.places[ID]})")
     if subject.is_made and not names:
         binds = "; the next apply binds it" if subject.desired else ""
         return f"id {subject.number}, made by the pending create{binds}"
@@ -103,35 +118,19 @@ def _applied(why: Why, age: str) -> str:
         return "never, according to the state"
     ago = f" ({age})" if age else ""
     when = f"{record.applied_at}{ago}" if record.applied_at else "at an unknown time"
-    return printable(f"{when} by run {record.run}")
-
-
-def _pending(subject: AddressFacts, pending: PendingCreate) -> str:
-    was = pending.replaces
-    instead = "" if was is None else f", in place of missing monitor {was.id}"
-    known = "not in the state yet" if subject.is_made else "its outcome is unknown"
-    return printable(f"a create of run {pending.run} at {pending.at}{instead}; {known}")
-
-
-def _lifecycle(why: Why) -> str:
-    verb = "disables" if why.lifecycle.retire == "disable" else "deletes"
-    gone = "refuses to retire" if why.lifecycle.protect else verb
-    ignored = "".join(
-        f"; {printable(item.field)} ignored until {item.until}" for item in why.lifecycle.ignore
-    )
-    return f"without its manifest, --prune {gone} it{ignored}"
+    return f"{when} by run {record.run}"
 
 
 def _next(why: Why) -> str:
     change = why.subject.change
     match why.next:
         case Next.REFUSED:
-            return f"refused: {printable(why.message)}"
+            return f"refused: {why.message}"
         case Next.ORPHAN:
             return "nothing: an orphan is left as it is; apply --prune retires it"
         case Next.UPDATE if change is not None:
             names = ", ".join(item.field for item in change.fields if item.sent_with is None)
-            return f"{VERBS[Action.UPDATE].word} {printable(names)}{_reason(change)}"
+            return f"{VERBS[Action.UPDATE].word} {names}{_reason(change)}"
         case Next.CREATE if change is not None:
             return f"{VERBS[Action.CREATE].word}{_reason(change)}"
         case Next.DELETE if change is not None:
@@ -150,45 +149,37 @@ def _word(why: Why, what: Next) -> str:
     return _NEXT[what]
 
 
-def _refusal(why: Why) -> Iterator[str]:
-    if why.hint:
-        yield _line("", printable(why.hint))
-
-
-def _all(why: Why) -> Iterator[str]:
-    """A line for each field: its name, its value, what follows, where it stands."""
-    rows = [
-        (
-            printable(field.field),
-            shortened(_known(why, field)),
-            _brief(why, field),
-            _near(why, field),
-        )
-        for field in why.fields
-    ]
-    yield from (f"  {line}" for line in aligned(rows))
-
-
-def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
-    head = printable(f"{why.subject.address}.{field.field}")
-    yield paint(head, "bold", colour=colour)
-    yield _line("value", _value(why, field))
+def _one(why: Why, field: FieldWhy, age: str) -> Iterator[tuple[str, ...]]:
+    """What can be asked of one field, and the answers."""
+    subject, record = why.subject, why.subject.record
+    yield "value", _value(why, field)
     if field.place:
-        yield _line("from", _place(field))
+        yield "from", _place(field)
     if field.default is not None:
         what = "refused" if field.place is None else "added to"
-        yield _line("default", f"{printable(field.default)}, which is {what} here")
-    yield _line("applied", _applied_value(why, field, age))
+        yield "default", f"{field.default}, which is {what} here"
+    if not field.was_applied:
+        applied = "never, according to the state"
+    elif record is not None and record.secrets.get(field.field) == UNTRACKED:
+        applied = "not known: without RECONCILER_SECRET_KEY, it is not tracked"
+    else:
+        is_secret = field.field in subject.held or (record and field.field in record.secrets)
+        what = "a secret" if is_secret else _named(why, field, field.applied)
+        applied = f"{what}, {_applied(why, age)}"
+    yield "applied", applied
     if field.prior_run is not None:
-        yield _line(
-            "before Git", f"{value_text(field.prior)}, until run {printable(field.prior_run)}"
-        )
-    yield _line("live", _live(why, field))
+        yield "before Git", f"{value_text(field.prior)}, until run {field.prior_run}"
+    if subject.is_offline:
+        yield "live", "not read (--offline)"
+    elif subject.live is None:
+        yield "live", "none: AlertSite has no such monitor"
+    elif field.source is not None:
+        yield "live", "never compared: AlertSite may not return secrets"
+    else:
+        yield "live", _named(why, field, field.live)
     if field.tracking:
-        yield _line("secret", _TRACKING[field.tracking])
-    symbol = _SYMBOLS.get(field.next, "bold")
-    yield _line("next", paint(_next_of(why, field), symbol, colour=colour))
-    yield from _refusal(why)
+        yield "secret", _TRACKING[field.tracking]
+    yield "next", _next_of(why, field), _SYMBOLS.get(field.next, "bold")
 
 
 def _value(why: Why, field: FieldWhy) -> str:
@@ -204,61 +195,29 @@ def _known(why: Why, field: FieldWhy) -> str:
     return _value(why, field)
 
 
-def _place(field: FieldWhy) -> str:
+def _place(field: FieldWhy, manifest: Origin | None = None) -> str:
+    """Where the value stands; only the line of what the manifest that is shown says itself."""
     if field.place is None:
         return ""
-    source = " (default)" if field.is_default else " (override)" if field.is_override else ""
-    return printable(field.place) + source + _variables(field)
-
-
-def _variables(field: FieldWhy) -> str:
-    """The variables that its value comes from."""
-    return (
-        f", from {', '.join(f'${{{name}}}' for name in field.variables)}" if field.variables else ""
-    )
-
-
-def _near(why: Why, field: FieldWhy) -> str:
-    """The place, as short as can be: what the manifest says itself stands in its own file."""
-    origin = why.subject.desired.origin if why.subject.desired else None
-    if origin is None or field.place is None or field.is_default or field.is_override:
-        return _place(field)
-    return f"line {field.place.removeprefix(origin.path).split(':')[1]}{_variables(field)}"
-
-
-def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
-    if not field.was_applied:
-        return "never, according to the state"
-    record = why.subject.record
-    is_secret = field.field in why.subject.held or (
-        record is not None and field.field in record.secrets
-    )
-    if record is not None and record.secrets.get(field.field) == UNTRACKED:
-        return "not known: without RECONCILER_SECRET_KEY, it is not tracked"
-    what = "a secret" if is_secret else _named(why, field, field.applied)
-    return f"{what}, {_applied(why, age)}"
-
-
-def _live(why: Why, field: FieldWhy) -> str:
-    if why.subject.is_offline:
-        return "not read (--offline)"
-    if why.subject.live is None:
-        return "none: AlertSite has no such monitor"
-    if field.source is not None:
-        return "never compared: AlertSite may not return secrets"
-    return _named(why, field, field.live)
+    place = field.place
+    if field.is_default:
+        place += " (default)"
+    elif field.is_override:
+        place += " (override)"
+    elif manifest is not None:
+        place = f"line {place.removeprefix(manifest.path).split(':')[1]}"
+    variables = ", ".join(f"${{{name}}}" for name in field.variables)
+    return printable(place) + (f", from {variables}" if variables else "")
 
 
 def _next_of(why: Why, field: FieldWhy) -> str:
     if field.next is Next.IGNORED and field.ignored is not None:
-        return printable(f"not compared until {field.ignored.until}: {field.ignored.reason}")
+        return f"not compared until {field.ignored.until}: {field.ignored.reason}"
     if field.next is Next.SENT_WITH:
         return f"unchanged, sent with {field.sent_with}"
     if field.next is Next.RESTORE:
         before, after = value_text(_before(why, field)), value_text(field.prior)
-        return (
-            f"restore {before} → {after}: its value before run {printable(field.prior_run or '')}"
-        )
+        return f"restore {before} → {after}: its value before run {field.prior_run}"
     if field.next is Next.UNCHANGED and field.source is not None:
         return "not sent"
     if field.next is not Next.UPDATE:

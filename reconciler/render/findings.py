@@ -6,13 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint.codes import CODES, UNASKED
-from reconciler.core.printable import Lines, joined
+from reconciler.core.plan import fingerprint
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
 
 
 _MANY = 10
@@ -46,6 +49,20 @@ def finding_line(finding: Diagnostic) -> str:
     if finding.code not in CODES and finding.code not in UNASKED:
         return str(finding)
     return f"{finding.position}: {finding.severity}: {finding.code}: {finding.message}"
+
+
+def identified(findings: Iterable[Diagnostic], view: View) -> Iterator[tuple[Diagnostic, str, str]]:
+    """Each finding with its path in the repository, and a fingerprint that tells it from others.
+
+    A line that moves is no new finding, so the fingerprint has none; of several that are alike, the
+    second and later ones have a number.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for finding in findings:
+        path = printable(in_repository(finding.position.path, view))
+        same = (path, finding.code, finding.message)
+        seen[same] += 1
+        yield finding, path, fingerprint([*same, seen[same]])
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:

@@ -47,7 +47,7 @@ class Annotation(NamedTuple):
     """
 
     severity: Severity
-    place: Mapping[str, str | int]
+    place: Mapping[str, str]
     title: str
     message: str
     line: str = ""
@@ -90,7 +90,7 @@ def findings_github(findings: Sequence[Diagnostic], view: View) -> Lines:
     annotations = []
     for finding in findings:
         path, line, column = finding.position
-        place = {"file": in_repository(path, view), "line": line, "col": column}
+        place = {"file": in_repository(path, view), "line": str(line), "col": str(column)}
         said = finding.code, finding.message, finding_line(finding)
         annotations.append(Annotation(finding.severity, place, *said))
     return _log(Lines(), annotations)
@@ -166,10 +166,10 @@ def _risks(change: Change, losses: Iterable[str]) -> list[str]:
     return sorted({*causes, *losses, *(("deleted",) if is_deleted else ())})
 
 
-def _place(origin: Origin | None, view: View) -> dict[str, str | int]:
+def _place(origin: Origin | None, view: View) -> dict[str, str]:
     if origin is None:
         return {}
-    return {"file": in_repository(origin.path, view), "line": origin.line}
+    return {"file": in_repository(origin.path, view), "line": str(origin.line)}
 
 
 def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
@@ -192,7 +192,7 @@ def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
 
 def _command(item: Annotation) -> str:
     properties = {**item.place, "title": item.title}
-    listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{_COMMANDS[item.severity]} {listed}::{_data(item.message)}"
 
 

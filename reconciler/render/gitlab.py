@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.core.plan import fingerprint
 from reconciler.core.printable import printable
 from reconciler.errors import Severity
+from reconciler.render.findings import identified
 from reconciler.render.text import as_json
-from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,25 +26,19 @@ def plan_gitlab_terraform(plan: Plan, _view: View) -> Lines:
 
 
 def findings_gitlab_codequality(findings: Iterable[Diagnostic], view: View) -> Lines:
-    """One entry for each finding.
+    """One entry for each finding; GitLab tells by the fingerprint what is new in a merge request.
 
-    GitLab tells by the fingerprint what is new in a merge request. A line that moves is not, so
-    the fingerprint has none; of several that are alike, the second and later ones have a number.
     One entry that is not valid would cost all after it, so each has all that is required.
     """
-    seen: Counter[tuple[str, str, str]] = Counter()
-    entries = []
-    for finding in findings:
-        path = printable(in_repository(finding.position.path, view))
-        same = (path, finding.code, finding.message)
-        seen[same] += 1
-        entries.append(
+    return as_json(
+        [
             {
                 "description": printable(finding.message) or finding.code,
                 "check_name": finding.code,
-                "fingerprint": fingerprint([*same, seen[same]]).partition(":")[2],
+                "fingerprint": digest.partition(":")[2],
                 "severity": _SEVERITIES[finding.severity],
                 "location": {"path": path, "lines": {"begin": finding.position.line}},
             }
-        )
-    return as_json(entries)
+            for finding, path, digest in identified(findings, view)
+        ]
+    )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.drift import Drift
     from reconciler.core.plan import Plan
-    from reconciler.core.result import Outcome, Result
+    from reconciler.core.result import Result
     from reconciler.errors import Diagnostic
     from reconciler.render.view import View
 
@@ -67,15 +67,11 @@ def plan_junit(plan: Plan, _view: View) -> Lines:
     cases += [
         Case(
             *_class(change.address),
-            text="\n".join(
-                [
-                    f"{VERBS[change.action].word} {place(change)}",
-                    *(
-                        f"{item.field}: {value_text(item.after)}"
-                        for item in change.fields
-                        if item.source is None
-                    ),
-                ]
+            text=f"{VERBS[change.action].word} {place(change)}"
+            + "".join(
+                f"\n{item.field}: {value_text(item.after)}"
+                for item in change.fields
+                if item.source is None
             ),
         )
         for change in plan.changes
@@ -111,7 +107,16 @@ def drift_junit(drift: Drift, _view: View) -> Lines:
 
 def result_junit(result: Result, _view: View) -> Lines:
     """A test for each change."""
-    cases = [_outcome(item) for item in result.outcomes]
+    cases = [
+        Case(
+            *_class(item.change.address),
+            _ENDS.get(item.status, _FAILURE),
+            item.status.value,
+            item.message or item.status.value,
+            outcomes_text([item]),
+        )
+        for item in result.outcomes
+    ]
     return _suite("apply", cases or [Case("apply", "no changes")])
 
 
@@ -129,16 +134,6 @@ def findings_junit(findings: Sequence[Diagnostic], view: View) -> Lines:
         for finding in findings
     ]
     return _suite("validate", cases or [Case("validate", "no findings")])
-
-
-def _outcome(outcome: Outcome) -> Case:
-    return Case(
-        *_class(outcome.change.address),
-        _ENDS.get(outcome.status, _FAILURE),
-        outcome.status.value,
-        outcome.message or outcome.status.value,
-        outcomes_text([outcome]),
-    )
 
 
 def _class(address: str) -> tuple[str, str]:

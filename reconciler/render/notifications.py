@@ -13,6 +13,7 @@ from reconciler.core.printable import printable
 from reconciler.core.result import Status, losses_of
 from reconciler.errors import ExitCode, without_logins
 from reconciler.render.drifts import changed_text, lost_how, stranger_text
+from reconciler.render.plans import how_text, recent_text
 from reconciler.render.results import status_word
 from reconciler.render.text import quantity, some
 from reconciler.render.verbs import VERBS
@@ -90,23 +91,24 @@ def apply_message(
 
     `plan` is what it was to do, if that is known.
     """
-    undone = [item for item in outcomes if item.status is not Status.DONE]
-    done = [item for item in outcomes if item.status is Status.DONE]
     if not outcomes:
         return _failure(account, "apply", origin, exit_code, plan)
-    lines = [_outcome(item) for item in (*undone, *done)]
+    lines = []
     if lost := len(losses_of(plan.coverage.losses, outcomes)) if plan else 0:
-        who = quantity(lost, "monitor has", "monitors have")
-        lines.insert(0, f"{who} lost monitoring, or may have")
+        have = quantity(lost, "monitor has", "monitors have")
+        lines.append(f"{have} lost monitoring, or may have")
+    done = [item for item in outcomes if item.status is Status.DONE]
+    for item in outcomes:
+        if item.status is not Status.DONE:
+            what = f"{VERBS[item.change.action].word} {status_word(item.status)}"
+            lines.append(f"{printable(item.change.address)}: {what}")
+    lines += [f"{printable(it.change.address)}: {VERBS[it.change.action].done}" for it in done]
+    is_failure = exit_code != ExitCode.OK
+    count = f"{len(done):,} of {len(outcomes):,}" if is_failure else f"{len(done):,}"
+    ended = f" (exit code {int(exit_code)})" if is_failure else ""
     noun = "change" if len(outcomes) == 1 else "changes"
-    if exit_code == ExitCode.OK:
-        title = f"AlertSite, {account}: {len(done):,} {noun} applied"
-    else:
-        title = (
-            f"AlertSite, {account}: {len(done):,} of {len(outcomes):,} {noun} applied (exit code "
-            f"{int(exit_code)})"
-        )
-    return Message(title, _body(lines, str(origin)), is_failure=exit_code != ExitCode.OK)
+    title = f"AlertSite, {account}: {count} {noun} applied{ended}"
+    return Message(title, _body(lines, str(origin)), is_failure=is_failure)
 
 
 def accounts_message(
@@ -230,24 +232,16 @@ def _failure(
     title = f"AlertSite, {account}: {operation} failed (exit code {int(exit_code)})"
     lines = [f"{_WHY[ExitCode(exit_code)]}."]
     if plan is not None and exit_code == ExitCode.REFUSED:
-        lines += _refused(plan)
+        if plan.refusals:
+            who = quantity(len(plan.refusals), "manifest is", "manifests are")
+            lines.append(f"{who} refused: {some([item.address for item in plan.refusals])}")
+        coverage = plan.coverage
+        if coverage.losses:
+            who = quantity(len(coverage.losses), "monitor")
+            lose = f"{who} would lose monitoring ({how_text(coverage)}){recent_text(coverage)}"
+            lines.append(f"{lose}; budget {coverage.allowance.limit:,}")
     lines.append("See the log of the run for the reason.")
     return Message(title, _body(lines, str(origin)), is_failure=True)
-
-
-def _refused(plan: Plan) -> Iterator[str]:
-    """What a plan holds that a guard may have refused."""
-    if plan.refusals:
-        who = quantity(len(plan.refusals), "manifest is", "manifests are")
-        yield f"{who} refused: {some([item.address for item in plan.refusals])}"
-    if plan.coverage.losses:
-        who = quantity(len(plan.coverage.losses), "monitor")
-        how = ", ".join(f"{count:,} {cause}" for cause, count in plan.coverage.by_cause().items())
-        have = plan.coverage.others_have
-        recent = f", {have} in the last 24 hours" if have else ""
-        yield (
-            f"{who} would lose monitoring ({how}){recent}; budget {plan.coverage.allowance.limit:,}"
-        )
 
 
 def _body(lines: Iterable[str], origin: str) -> str:
@@ -255,13 +249,6 @@ def _body(lines: Iterable[str], origin: str) -> str:
     rest = len(every) - _MOST
     more = [f"… and {rest:,} more"] if rest > 0 else []
     return "\n".join(filter(None, (*every[:_MOST], *more, origin)))
-
-
-def _outcome(outcome: Outcome) -> str:
-    verb = VERBS[outcome.change.action]
-    is_done = outcome.status is Status.DONE
-    what = verb.done if is_done else f"{verb.word} {status_word(outcome.status)}"
-    return f"{printable(outcome.change.address)}: {what}"
 
 
 def _drifted(monitors: Iterable[Drifted]) -> Iterator[str]:

@@ -363,11 +363,10 @@ def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str
     """Why the field differs, unless it was simply edited in its manifest."""
     default = f" (default, {printable(field.default)})" if field.default else ""
     was = shown_value(field, field.applied, names)
+    words = "drift: changed in AlertSite since the last apply"
     match field.cause:
         case Cause.EDIT:
             return default
-        case Cause.DRIFT:
-            words = "drift: changed in AlertSite since the last apply"
         case Cause.RESTORE:
             words = f"restore: its value before run {printable(field.before_run or '')}"
         case Cause.NOT_KEPT:
@@ -502,9 +501,8 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
 def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     coverage = plan.coverage
     if coverage.losses:
-        how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
         budget = _over(coverage) or f"budget {coverage.allowance.limit:,}"
-        line = f"Coverage: {_who(coverage)} ({how}){_recent(coverage)}; {budget}"
+        line = f"Coverage: {_who(coverage)} ({how_text(coverage)}){recent_text(coverage)}; {budget}"
         yield paint(line, "!" if coverage.is_over else "bold", colour=colour)
         yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
@@ -519,14 +517,20 @@ def over_budget_text(coverage: Coverage) -> str:
     """Why apply refuses a plan for what it loses, and what allows it; empty if it does not."""
     if not coverage.is_over:
         return ""
-    return f"{_who(coverage)}{_recent(coverage)}, {_over(coverage)}"
+    return f"{_who(coverage)}{recent_text(coverage)}, {_over(coverage)}"
 
 
 def _who(coverage: Coverage) -> str:
     return f"{quantity(len(coverage.losses), 'monitor loses', 'monitors lose')} monitoring"
 
 
-def _recent(coverage: Coverage) -> str:
+def how_text(coverage: Coverage) -> str:
+    """How many monitors lose monitoring in which way."""
+    return ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
+
+
+def recent_text(coverage: Coverage) -> str:
+    """Who else has lost some, behind a comma; empty if nobody has."""
     have = coverage.others_have
     return f", {have} in the last 24 hours" if have else ""
 

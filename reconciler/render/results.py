@@ -11,26 +11,16 @@ from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.plans import place
-from reconciler.render.text import duration, paint, quantity, some
+from reconciler.render.text import duration, marked, paint, quantity, some
 from reconciler.render.values import shown_value
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.core.diff import FieldChange
     from reconciler.core.events import RequestEnded
     from reconciler.core.result import Outcome, Result
-
-_WORDS = {
-    Status.DONE: ("~", "accepted"),
-    Status.FAILED: ("!", "failed"),
-    Status.NOT_KEPT: ("!", "not kept"),
-    Status.UNCONFIRMED: ("!", "unconfirmed"),
-    Status.NOT_STARTED: ("!", "not started"),
-    Status.MOVED: ("!", "moved"),
-    Status.DOUBLED: ("!", "doubled"),
-}
-
 
 _LAST = (Status.MOVED, Status.DOUBLED, Status.NOT_KEPT, Status.UNCONFIRMED, Status.FAILED)
 """What is not done, in the order in which it is shown: what is worst stands last."""
@@ -41,19 +31,19 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
 
     What is done is counted, and named only if there is something to say about it.
     """
-    done = result.having(Status.DONE)
     lines = list(_left(result.outcomes, colour=colour))
     counts = [f"{result.counts[action]:,} {VERBS[action].done}" for action in Action]
     left = [
-        f"{len(result.having(status)):,} {word}"
-        for status, (_, word) in _WORDS.items()
-        if status is not Status.DONE and result.having(status)
+        f"{count:,} {status_word(status)}"
+        for status in Status
+        if status is not Status.DONE and (count := len(result.having(status)))
     ]
     head = "Apply incomplete!" if left else "Apply complete!"
     line = f"{head} Resources: {', '.join(counts)}."
     if left:
         changes = quantity(len(result.outcomes), "change")
-        line += f" Of {changes}: {len(done):,} done, {', '.join(left)}. {_next_step(result)}"
+        done = f"{len(result.having(Status.DONE)):,} done"
+        line += f" Of {changes}: {done}, {', '.join(left)}. {_next_step(result)}"
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 
@@ -65,7 +55,7 @@ def outcomes_text(outcomes: Iterable[Outcome], *, colour: bool = False) -> Lines
 
 def outcome_line(outcome: Outcome, number: int, total: int) -> str:
     """One line of progress; the reason for a failure stands in the result."""
-    word = _WORDS[outcome.status][1]
+    word = "accepted" if outcome.status is Status.DONE else status_word(outcome.status)
     return f"[{number}/{total}] {outcome.change.address}: {word}"
 
 
@@ -76,7 +66,7 @@ def progress_line(outcome: Outcome, number: int, total: int, failed: int, second
 
 def status_word(status: Status) -> str:
     """What people read of a status."""
-    return _WORDS[status][1]
+    return status.value.replace("-", " ")
 
 
 def request_line(request: RequestEnded) -> str:
@@ -113,10 +103,10 @@ def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
             alike.setdefault((outcome.status, outcome.message), []).append(outcome)
     for (status, reason), group in alike.items():
         if len(group) > FOLDED_ABOVE:
-            symbol, word = "!", _word(status)
-            head = paint(f"{symbol} {len(group):,} changes", symbol, colour=colour)
-            why = f": {printable(reason)}" if reason else ""
-            yield f"  {head} ({some([item.change.address for item in group])}) {word}{why}"
+            head = marked("!", f"{len(group):,} changes", colour=colour)
+            names = some([item.change.address for item in group])
+            why = f": {reason}" if reason else ""
+            yield f"  {head} ({names}) {status_word(status)}{printable(why)}"
         else:
             for outcome in group:
                 yield from _outcome(outcome, colour=colour)
@@ -125,25 +115,22 @@ def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
 
 
 def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
-    word = _word(outcome.status)
-    symbol = "!" if outcome.message else _WORDS[outcome.status][0]
     change = outcome.change
-    head = paint(f"{symbol} {change.address}", symbol, colour=colour)
+    is_good = outcome.status is Status.DONE and not outcome.message
+    head = marked("~" if is_good else "!", change.address, colour=colour)
     reason = f": {printable(outcome.message)}" if outcome.message else ""
     where = f" ({place(change)})" if change.origin else ""
-    yield f"  {head} {word}{reason}{where}"
+    yield f"  {head} {status_word(outcome.status)}{reason}{where}"
     for field in outcome.not_kept:
-        sent, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
         word = "not sent; the manifest has" if field in outcome.unsent else "sent"
-        yield f"      {printable(field.field)}: {word} {sent}, AlertSite has {has}"
+        yield f"      {_both(field, word, 'AlertSite has')}"
     for field in outcome.moved:
-        planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
-        yield f"      {printable(field.field)}: planned {planned}, AlertSite now has {has}"
+        yield f"      {_both(field, 'planned', 'AlertSite now has')}"
 
 
-def _word(status: Status) -> str:
-    """What a change of that status is called once AlertSite was read again."""
-    return "done" if status is Status.DONE else status_word(status)
+def _both(field: FieldChange, wanted: str, had: str) -> str:
+    after, before = shown_value(field, field.after, {}), shown_value(field, field.before, {})
+    return f"{printable(field.field)}: {wanted} {after}, {had} {before}"
 
 
 def _next_step(result: Result) -> str:
@@ -161,13 +148,11 @@ def _next_step(result: Result) -> str:
             "Run reconciler plan in some minutes: a value that AlertSite still does not show then "
             "is one that it ignores, so remove it from the manifest."
         )
-    if any(map(_may_end_better, left)):
+    # The same request may have another outcome next time.
+    if any(
+        item.status in {Status.NOT_STARTED, Status.UNCONFIRMED}
+        or (item.status is Status.FAILED and item.exit_code is ExitCode.UNAVAILABLE)
+        for item in left
+    ):
         return "Run the same command again to finish."
     return "Fix the errors above, then run the same command again."
-
-
-def _may_end_better(outcome: Outcome) -> bool:
-    """Whether the same request may have another outcome next time."""
-    if outcome.status in {Status.NOT_STARTED, Status.UNCONFIRMED}:
-        return True
-    return outcome.status is Status.FAILED and outcome.exit_code is ExitCode.UNAVAILABLE

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import __version__
 from reconciler.core.lint.codes import CODES
-from reconciler.core.plan import fingerprint
 from reconciler.core.printable import printable
 from reconciler.errors import Severity
+from reconciler.render.findings import identified
 from reconciler.render.text import as_json
-from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,31 +35,19 @@ def findings_sarif(findings: Sequence[Diagnostic], view: View) -> Lines:
     rules = sorted({finding.code for finding in shown})
     left = len(findings) - len(shown)
     notes = [{"level": "warning", "message": {"text": f"{left:,} findings are left out."}}]
-    return as_json(
-        {
-            "$schema": _SCHEMA,
-            "version": "2.1.0",
-            "runs": [
-                {
-                    "tool": {
-                        "driver": {
-                            "name": "reconciler",
-                            "semanticVersion": __version__,
-                            "rules": [_rule(code, shown) for code in rules],
-                        }
-                    },
-                    "invocations": [
-                        {
-                            "executionSuccessful": True,
-                            "toolExecutionNotifications": notes if left else [],
-                        }
-                    ],
-                    "results": _results(shown, rules, view),
-                    "columnKind": "unicodeCodePoints",
-                }
-            ],
-        }
-    )
+    driver = {
+        "name": "reconciler",
+        "semanticVersion": __version__,
+        "rules": [_rule(code, shown) for code in rules],
+    }
+    invocation = {"executionSuccessful": True, "toolExecutionNotifications": notes if left else []}
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [invocation],
+        "results": [_result(*item, rules) for item in identified(shown, view)],
+        "columnKind": "unicodeCodePoints",
+    }
+    return as_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _rule(code: str, findings: Sequence[Diagnostic]) -> dict[str, JSON]:
@@ -79,34 +65,20 @@ def _rule(code: str, findings: Sequence[Diagnostic]) -> dict[str, JSON]:
     }
 
 
-def _results(findings: Sequence[Diagnostic], rules: list[str], view: View) -> list[JSON]:
-    seen: Counter[tuple[str, str, str]] = Counter()
-    results: list[JSON] = []
-    for finding in findings:
-        path = printable(in_repository(finding.position.path, view))
-        same = (path, finding.code, finding.message)
-        seen[same] += 1
-        results.append(
-            {
-                "ruleId": finding.code,
-                "ruleIndex": rules.index(finding.code),
-                "level": _LEVELS[finding.severity],
-                "message": {"text": _text(finding.message) or finding.code},
-                "locations": [
-                    {
-                        "physicalLocation": {
-                            "artifactLocation": _location(path),
-                            "region": {
-                                "startLine": finding.position.line,
-                                "startColumn": finding.position.column,
-                            },
-                        }
-                    }
-                ],
-                "partialFingerprints": {"reconciler/v1": fingerprint([*same, seen[same]])},
-            }
-        )
-    return results
+def _result(finding: Diagnostic, path: str, digest: str, rules: Sequence[str]) -> dict[str, JSON]:
+    _, line, column = finding.position
+    place = {
+        "artifactLocation": _location(path),
+        "region": {"startLine": line, "startColumn": column},
+    }
+    return {
+        "ruleId": finding.code,
+        "ruleIndex": rules.index(finding.code),
+        "level": _LEVELS[finding.severity],
+        "message": {"text": _text(finding.message) or finding.code},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"reconciler/v1": digest},
+    }
 
 
 def _text(message: str) -> str:

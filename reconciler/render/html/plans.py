@@ -22,6 +22,7 @@ from reconciler.render.html.rows import (
 from reconciler.render.plans import (
     bindings_text,
     cost_text,
+    how_text,
     in_order,
     loss_causes,
     notes_text,
@@ -117,7 +118,7 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
         return
     limit = coverage.allowance.limit
     who = quantity(len(coverage.losses), "monitor loses", "monitors lose")
-    how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
+    how = how_text(coverage)
     have = coverage.others_have
     recent = f" {have} lost some in the last 24 hours." if have else ""
     refused = f", so {refusal_text(coverage)}" if coverage.is_over else ""

@@ -17,6 +17,7 @@ from reconciler.render.html.rows import (
     changes_page,
     line,
 )
+from reconciler.render.results import status_word
 from reconciler.render.text import quantity, value_text
 from reconciler.render.verbs import VERBS
 
@@ -82,7 +83,7 @@ def _alerts(result: Result) -> Iterator[Alert]:
 def _row(outcome: Outcome) -> Row:
     change, verb = outcome.change, VERBS[outcome.change.action]
     is_done = outcome.status is Status.DONE
-    status = outcome.status.value.replace("-", " ")
+    status = status_word(outcome.status)
     lines = tuple(line(field, change.action, {}) for field in change.fields)
     causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
     where = (f"id {outcome.id}" if outcome.id is not None else "", str(change.origin or ""))

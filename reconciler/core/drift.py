@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
+from reconciler.core.json_text import encoded
 from reconciler.core.model import Unmanaged, kind_of
 from reconciler.core.pending import caught_up
 from reconciler.core.safety import causes
@@ -78,10 +79,9 @@ class Drift(NamedTuple):
                 "kept": self.kept,
             },
             "monitors": [
-                item._asdict()
+                encoded(item)
                 | {
                     "is_deleted": not item.fields,
-                    "causes": list(item.causes),
                     "fields": [
                         {"field": field.field, "applied": field.before, "live": field.after}
                         for field in item.fields
@@ -89,9 +89,7 @@ class Drift(NamedTuple):
                 }
                 for item in self.monitors
             ],
-            "unmanaged": None
-            if self.unmanaged is None
-            else [item._asdict() for item in self.unmanaged],
+            "unmanaged": encoded(self.unmanaged),
         }
 
 

@@ -196,24 +196,21 @@ def check_layout(layout: str) -> None:
 
 def _filled(layout: str, facts: Facts) -> str:
     """The pattern with what a monitor has; `{{` and `}}` stand for braces."""
+    values = {
+        "kind": facts.kind,
+        "name": facts.name,
+        "id": str(facts.id),
+        "name_prefix": facts.name.partition("-")[0],
+        "domain": domain(facts.host),
+    }
 
     def value(found: re.Match[str]) -> str:
-        match found[0]:
-            case "{{" | "}}":
-                return found[0][0]
-            case "{kind}":
-                return facts.kind
-            case "{name}":
-                return facts.name
-            case "{id}":
-                return str(facts.id)
-            case "{name_prefix}":
-                return facts.name.partition("-")[0]
-            case "{domain}":
-                return domain(facts.host)
-            case _:
-                text = facts.properties.get(found[1].removeprefix("property:"), "")
-                return _plain(text)[:MAX_NAME].strip("-") or OTHER
+        if found[1] is None:
+            return found[0][0]
+        if found[1] in values:
+            return values[found[1]]
+        text = facts.properties.get(found[1].removeprefix("property:"), "")
+        return _plain(text)[:MAX_NAME].strip("-") or OTHER
 
     return re.sub("{{|}}|{([^{}]*)}", value, layout)
 

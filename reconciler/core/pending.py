@@ -114,13 +114,14 @@ def reopened(
         return found is not None and found < _DOUBTFUL
 
     shown = {address: live.get(state.records[address].id) for address in new}
-    gone = {address for address, monitor in shown.items() if monitor is None}
-    wrong = set() if is_over else {address for address in gone if address not in described}
-    doubtful = {
-        address: monitor
-        for address, monitor in shown.items()
-        if (is_over if monitor is None else not has_made(address, monitor))
-    }
+    wrong: set[str] = set()
+    doubtful: dict[str, Live | None] = {}
+    for address, monitor in shown.items():
+        if monitor is None and not is_over:
+            if address not in described:
+                wrong.add(address)
+        elif monitor is None or not has_made(address, monitor):
+            doubtful[address] = monitor
     if not doubtful:
         return {address: new[address] for address in new if address in wrong}
     by_name: dict[str, list[Live]] = {}

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.fields import ELEMENT, described
+from reconciler.core.json_text import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,10 +95,7 @@ def to_json(tables: Iterable[ProbeTable]) -> dict[str, JSON]:
             {
                 "kind": table.kind,
                 "monitors": table.monitors,
-                "fields": [
-                    row._asdict() | {"seen": list(row.seen), "mark": row.mark.value}
-                    for row in table.rows
-                ],
+                "fields": encoded(table.rows),
             }
             for table in tables
         ],

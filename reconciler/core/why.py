@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.json_text import encoded
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Lifecycle, secret_refs
 from reconciler.core.names import Name, find_names, uses_of
@@ -154,10 +155,6 @@ class FieldWhy(NamedTuple):
     prior_run: str | None = None
     default: str | None = None
 
-    def to_json(self) -> dict[str, JSON]:
-        """A field of the JSON."""
-        return self._asdict() | {"ignored": self.ignored and self.ignored._asdict()}
-
 
 class Why(NamedTuple):
     """One monitor and some of its fields.
@@ -189,14 +186,13 @@ class Why(NamedTuple):
     def to_json(self) -> dict[str, JSON]:
         """What `schemas/why.schema.json` describes."""
         subject, record, pending = self.subject, self.subject.record, self.subject.pending
-        origin = subject.desired.origin._asdict() if subject.desired else None
         return {
             "format_version": FORMAT_VERSION,
             "account": self.account._asdict(),
             "offline": subject.is_offline,
             "address": subject.address,
             "former_address": subject.former,
-            "origin": origin,
+            "origin": encoded(subject.desired and subject.desired.origin),
             "layer": subject.desired.layer if subject.desired else "",
             "id": subject.number,
             "id_place": subject.places.get(ID),
@@ -212,8 +208,8 @@ class Why(NamedTuple):
             "next": self.next.value,
             "message": self.message,
             "hint": self.hint,
-            "fields": [field.to_json() for field in self.fields],
-            "names": [name._asdict() for name in self.names],
+            "fields": encoded(self.fields),
+            "names": encoded(self.names),
         }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import folded, kind_of, match_key
-from reconciler.core.pending import all_caught_up, is_surely_made
+from reconciler.core.model import folded, match_key
+from reconciler.core.pending import all_caught_up
 from reconciler.core.siblings import NOBODY
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Inventory:
     Attributes:
         by_address: the manifests.
         by_id: the live monitors.
+        kinds: by name, those that manifests can have.
         secrets: by monitor, the fields that hold or held a secret, whichever address says so.
         claimed: which address each id is bound to; a manifest's word counts more than a record.
         bound: the ids of all monitors that a manifest or a record is bound to.
@@ -73,8 +74,8 @@ class Inventory:
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
-        self._kinds = {**kinds, **{item.kind.name: item.kind for item in self.desired}}
-        self.records = all_caught_up(kept, self.by_id, self._kinds)
+        self.kinds = {**kinds, **{item.kind.name: item.kind for item in self.desired}}
+        self.records = all_caught_up(kept, self.by_id, self.kinds)
         self.secrets: dict[int, frozenset[str]] = {}
         for item in self.records.values():
             if item.secrets:
@@ -108,11 +109,6 @@ class Inventory:
     def _named(self, kind: str, name: str) -> Iterator[Live]:
         """The monitors that nothing binds, of a folded name, and of a kind as far as they tell."""
         return (item for item in self._free.get(name, ()) if item.type in {kind, None})
-
-    def is_surely_made(self, address: str) -> bool:
-        """Whether the monitor of a record, which is there, is the one that was made for it."""
-        record = self.records[address]
-        return is_surely_made(record, self.by_id[record.id], kind_of(address, self._kinds))
 
     def duplicates(self) -> Iterator[tuple[str, int, int]]:
         """Address and id of a monitor of ours, and the id of a free one of its kind and name.

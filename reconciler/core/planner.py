@@ -20,10 +20,10 @@ from reconciler.core.decisions import (
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
-from reconciler.core.model import DEFAULT_ACCOUNT, Unmanaged, boolean
+from reconciler.core.model import DEFAULT_ACCOUNT, Unmanaged, boolean, kind_of
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import TARGETS, is_foreign
+from reconciler.core.pending import TARGETS, is_foreign, is_surely_made
 from reconciler.core.plan import (
     Action,
     Binding,
@@ -87,9 +87,9 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield Note(address, NoteCode.ORPHAN, record.id, name="replaced")
         elif record.protect:
             yield _left("protected", address, record)
-        elif inventory.by_id[record.id].type is None:
+        elif (live := inventory.by_id[record.id]).type is None:
             yield _left("unknown-type", address, record)
-        elif not inventory.is_surely_made(address):
+        elif not is_surely_made(record, live, kind_of(address, inventory.kinds)):
             yield _left(Decision.NOT_AS_CREATED.code, address, record)
         elif claim := claim_on_orphan(address, record, inventory):
             yield _left(Decision.OTHER_ACCOUNT.code, address, record, claim=claim)
@@ -97,7 +97,7 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             account, reason = inventory.others.unread
             yield _left("unread", address, record, account=account, reason=reason)
         else:
-            yield _retired(address, record, inventory.by_id[record.id])
+            yield _retired(address, record, live)
 
 
 def replacements(items: Iterable[Item]) -> Iterator[Item]:

@@ -262,16 +262,16 @@ def _forms(secret: str) -> Iterator[str]:
 
     yield from ("".join(secret.split()), " ".join(secret.split()))
     texts: set[str] = set()
-    for spelt in (_json, _url, _html, _python, _shown):
+    for spelt in (_json, _url, _html, _shown):
         texts.update(spelt(secret))
+    texts |= {repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1]}
     for text in texts:
         yield text
         # A library shows the bytes that it has read: a body, a header; or a body holds a body.
         yield repr(_bytes(text))[2:-1]
         yield json.dumps(text)[1:-1]
     # A body may be packed as a whole. As most libraries write it: there is no end to spellings.
-    bodies = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]} - {secret}
-    for body in bodies:
+    for body in _in_json(secret) - {secret}:
         yield from (*_packed(body), *_url(body))
     yield from _packed(quote_plus(secret, errors="surrogatepass"))
 
@@ -293,11 +293,16 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _json(secret: str) -> Iterator[str]:
+def _in_json(text: str) -> set[str]:
+    """The text as JSON has it, in ASCII and not."""
     import json
 
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+
+
+def _json(secret: str) -> Iterator[str]:
     tags = (("<", r"\u003c"), (">", r"\u003e"), ("&", r"\u0026"))
-    for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+    for text in _in_json(secret):
         for marks in {text, _with(text, *tags)}:
             for quoted in {marks, marks.replace("'", r"\u0027")}:
                 for coded in {_with(quoted, *codes) for codes in _CODES_IN_JSON}:
@@ -319,9 +324,7 @@ def _html(secret: str) -> Iterator[str]:
 
 def _shown(secret: str) -> Iterator[str]:
     """As this tool shows it: in a text or in JSON, safe to print, and as `render/` quotes it."""
-    import json
-
-    for text in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+    for text in {secret} | _in_json(secret):
         # What a runner or a terminal takes for a command depends on what is before and after.
         around = ((before, after) for before in ("", "x") for after in ("", "["))
         for safe in {
@@ -343,10 +346,6 @@ def _url(secret: str) -> Iterator[str]:
     for text in (quote(data), quote(data, safe=""), quote_plus(data), quote(data, safe="!*'()")):
         yield text
         yield _PERCENT.sub(lambda found: found[0].lower(), text)
-
-
-def _python(secret: str) -> Iterator[str]:
-    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1])
 
 
 def _with(text: str, *changes: tuple[str, str]) -> str:

@@ -306,11 +306,6 @@ def is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
     return before is not None and not field.is_same(was, has) and _WHEN[when](before, after)
 
 
-def _is_more(before: JSON, after: JSON) -> bool:
-    was, will = number(before), number(after)
-    return was is None or will is None or will > was
-
-
 def _is_less(before: JSON, after: JSON) -> bool:
     was, will = number(before), number(after)
     return was is None or will is None or will < was
@@ -331,7 +326,7 @@ def _has_fewer(before: JSON, after: JSON) -> bool:
 _WHEN: Mapping[str, Callable[[JSON, JSON], bool]] = {
     "false": lambda before, after: after is False and before is not False,
     "true": lambda before, after: after is True and before is not True,
-    "more": _is_more,
+    "more": lambda before, after: _is_less(after, before),
     "less": _is_less,
     "fewer": _has_fewer,
     "other": lambda _before, _after: True,

@@ -24,47 +24,40 @@ UNKNOWN_SCHEME = "unknown-scheme"
 UNUSED_UNTIL = "unused-until"
 UNASKED = frozenset({EXPIRED_IGNORE, EXPIRED_MAINTENANCE, UNKNOWN_SCHEME, UNUSED_UNTIL})
 """Warnings that are given without lint, and that no comment disables."""
+_MEANINGS = {
+    Severity.ERROR: {
+        "wrong-port": "The port belongs to a different mail protocol than the kind.",
+        "wrong-scheme": "The scheme of a host name belongs to a different protocol than the kind.",
+        "other-address": "The host name is an IP address that differs from ipv4.",
+    },
+    Severity.WARNING: {
+        "tls-port": "A scheme with TLS has a port without TLS, or the reverse.",
+        "two-ports": "The port in hostname differs from port.",
+        "no-address": "resolve_dns is false, and ipv4 is not set.",
+        "home-location": "home_location is not one of locations.",
+        "location-count": "monitor_location_count is greater than the number of locations.",
+        "rotation-mode": "rotate_locations is true in Primary mode, which does not rotate.",
+        "short-interval": "The interval is shorter than the timeout, so runs can overlap.",
+        "same-check": "Several monitors of one kind check the same host and port.",
+        "shared-mailbox": (
+            "Several round trips use one mailbox, and each deletes the mail of the others."
+        ),
+        "unnamed-field": (
+            "With --state: a field was applied and is no longer in a manifest or default."
+        ),
+        BAD_COMMENT: (
+            "A reconciler comment names no code, or is in a place where it has no effect."
+        ),
+    },
+    Severity.INFO: {
+        "smtp-only": "A domain has a monitor for sending mail, but none for fetching it.",
+        "disabled": "enabled is false: the monitor does not run.",
+        "silenced": "notify_on_error is false: the monitor sends no alerts.",
+    },
+}
 CODES: Mapping[str, Code] = {
-    "wrong-port": Code(
-        Severity.ERROR, "The port belongs to a different mail protocol than the kind."
-    ),
-    "wrong-scheme": Code(
-        Severity.ERROR,
-        "The scheme of a host name belongs to a different protocol than the kind.",
-    ),
-    "other-address": Code(Severity.ERROR, "The host name is an IP address that differs from ipv4."),
-    "tls-port": Code(Severity.WARNING, "A scheme with TLS has a port without TLS, or the reverse."),
-    "two-ports": Code(Severity.WARNING, "The port in hostname differs from port."),
-    "no-address": Code(Severity.WARNING, "resolve_dns is false, and ipv4 is not set."),
-    "home-location": Code(Severity.WARNING, "home_location is not one of locations."),
-    "location-count": Code(
-        Severity.WARNING, "monitor_location_count is greater than the number of locations."
-    ),
-    "rotation-mode": Code(
-        Severity.WARNING, "rotate_locations is true in Primary mode, which does not rotate."
-    ),
-    "short-interval": Code(
-        Severity.WARNING, "The interval is shorter than the timeout, so runs can overlap."
-    ),
-    "same-check": Code(
-        Severity.WARNING, "Several monitors of one kind check the same host and port."
-    ),
-    "shared-mailbox": Code(
-        Severity.WARNING,
-        "Several round trips use one mailbox, and each deletes the mail of the others.",
-    ),
-    "unnamed-field": Code(
-        Severity.WARNING,
-        "With --state: a field was applied and is no longer in a manifest or default.",
-    ),
-    BAD_COMMENT: Code(
-        Severity.WARNING,
-        "A reconciler comment names no code, or is in a place where it has no effect.",
-    ),
-    "smtp-only": Code(
-        Severity.INFO, "A domain has a monitor for sending mail, but none for fetching it."
-    ),
-    "disabled": Code(Severity.INFO, "enabled is false: the monitor does not run."),
-    "silenced": Code(Severity.INFO, "notify_on_error is false: the monitor sends no alerts."),
+    code: Code(severity, meaning)
+    for severity, meanings in _MEANINGS.items()
+    for code, meaning in meanings.items()
 }
 """What lint may say; any other code that is not `UNASKED` is that of an invalid manifest."""

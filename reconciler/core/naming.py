@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.inheritance import INHERIT
+from reconciler.core.lint.servers import registered
 from reconciler.core.model import secret_refs
 from reconciler.core.targets import is_id
 from reconciler.errors import UsageError
@@ -30,7 +31,6 @@ OTHER = "other"
 _PLACEHOLDERS = ("kind", "name", "id", "domain", "name_prefix")
 _PROPERTY = re.compile("property:.+")
 _HOST = re.compile("[a-z0-9-]+(?:[.][a-z0-9-]+)+")
-_COUNTRY, _SECOND_LEVEL = 2, frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
 _PLACEHOLDER, _BRACE = re.compile("{([^{}]*)}"), re.compile("[{}]")
 _LAYOUT_HINT = f"A layout is a path below the folder, such as {LAYOUT} or {{kind}}.yaml."
 _OWN = frozenset(("name", "hostname", "ipv4", "smtp_hostname", "pop3_hostname", "email"))
@@ -216,17 +216,13 @@ def _filled(layout: str, facts: Facts) -> str:
 
 
 def domain(host: str) -> str:
-    """The domain that a server or a mailbox belongs to, such as `example.com`.
-
-    Without a list of all public suffixes: two labels, or three below what looks like `co.uk`.
-    """
+    """The domain that a server or a mailbox belongs to, such as `example.com`."""
     bare = re.sub("^[a-z0-9+.-]*://", "", host.strip().casefold()).rpartition("@")[2]
     bare = re.split("[/?#]", bare)[0]
     bare = re.sub(":[0-9]*$", "", bare).rstrip(".")
-    labels = bare.split(".")
-    is_deep = len(labels[-1]) == _COUNTRY and labels[-2:-1] and labels[-2] in _SECOND_LEVEL
-    found = ".".join(labels[-3:] if is_deep else labels[-2:])
-    return found if _HOST.fullmatch(found) and not labels[-1].isdigit() else OTHER
+    found = registered(bare)
+    is_name = _HOST.fullmatch(found) and not found.rpartition(".")[2].isdigit()
+    return found if is_name else OTHER
 
 
 def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Container[str]) -> str:

@@ -192,6 +192,7 @@ def test_a_field_that_only_some_kinds_know_is_for_all_that_do() -> None:
         ("mx1.mail.example.com", "example.com"),
         ("imaps://MX.Example.com:993/x", "example.com"),
         ("probe@mail.example.co.uk", "example.co.uk"),
+        ("mail.example.nhs.uk", "example.nhs.uk"),
         ("example.de.", "example.de"),
         ("192.0.2.1", "other"),
         ("localhost", "other"),

@@ -115,7 +115,7 @@ def is_address(host: str) -> bool:
     return _IPV4.fullmatch(host) is not None
 
 
-def domain(host: str) -> str:
+def registered(host: str) -> str:
     """The registered domain of a host, as far as its name tells; empty for an address.
 
     Which names are registered below which is in a list that changes every week; the few second

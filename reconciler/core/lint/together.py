@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.lint.servers import SMTP, domain, servers, value
+from reconciler.core.lint.servers import SMTP, registered, servers, value
 from reconciler.errors import Problem
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Problem]:
     for item in sorted(fleet, key=lambda item: item.address):
         found = list(servers(item))
         if [server.protocol for server in found] == [SMTP]:
-            sent.setdefault(domain(found[0].host), []).append(item)
+            sent.setdefault(registered(found[0].host), []).append(item)
             continue
-        fetched.update(domain(server.host) for server in found)
-        fetched.add(domain((_mailbox(item) or "").partition("@")[2]))
+        fetched.update(registered(server.host) for server in found)
+        fetched.add(registered((_mailbox(item) or "").partition("@")[2]))
     for name, group in sent.items():
         if name and name not in fetched:
             message = (

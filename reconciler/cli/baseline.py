@@ -10,8 +10,7 @@ from reconciler.cli import config
 from reconciler.context import MIB
 from reconciler.core import json_text
 from reconciler.core.lint.baseline import from_json, to_json
-from reconciler.core.lint.codes import CODES
-from reconciler.core.lint.policy import Policy
+from reconciler.core.lint.codes import CODES, Policy
 from reconciler.errors import ConfigurationError
 from reconciler.schema import did_you_mean, problem_of
 

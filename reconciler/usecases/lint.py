@@ -18,7 +18,7 @@ from reconciler.schema import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.core.lint.policy import Policy
+    from reconciler.core.lint.codes import Policy
     from reconciler.core.model import Desired
     from reconciler.core.state import Record
     from reconciler.errors import Problem

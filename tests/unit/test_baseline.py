@@ -11,7 +11,7 @@ from reconciler.core.lint.baseline import (
     to_json,
     updated,
 )
-from reconciler.core.lint.policy import Policy
+from reconciler.core.lint.codes import Policy
 from reconciler.errors import Diagnostic, Position, Severity
 
 A, B, C = (KnownFinding(f"email-smtp/{name}", "wrong-port", "spec.port") for name in "abc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import Severity
@@ -61,3 +62,30 @@ CODES: Mapping[str, Code] = {
     for code, meaning in meanings.items()
 }
 """What lint may say; any other code that is not `UNASKED` is that of an invalid manifest."""
+OFF = "off"
+
+
+class Policy(NamedTuple):
+    """How severe the codes are in one project.
+
+    Attributes:
+        severities: patterns of codes, each with a severity or `off`; the last that matches counts.
+    """
+
+    severities: tuple[tuple[str, str], ...] = ()
+
+    def severity(self, code: str) -> Severity | None:
+        """How severe that code is; None if nothing is said of it."""
+        found = CODES[code].severity.value
+        for pattern, wanted in self.severities:
+            if fnmatchcase(code, pattern):
+                found = wanted
+        return None if found == OFF else Severity(found)
+
+    def meaningless(self) -> tuple[str, ...]:
+        """The patterns that match no code."""
+        return tuple(
+            pattern
+            for pattern, _ in self.severities
+            if not any(fnmatchcase(code, pattern) for code in CODES)
+        )

@@ -431,9 +431,7 @@ def told(part: PartResult, outputs: RollUpOutputs) -> PartResult:
 
     On a terminal, where both streams are one, its progress stands above its end.
     """
-    changes = part.asks or any(part.changes.values())
-    is_nothing = part.is_good and part.operation in {"plan", "apply"} and not changes
-    shows_text = outputs.stdout in {"text", "talk"} and part.text and not is_nothing
+    shows_text = outputs.stdout in {"text", "talk"} and part.text and not part.is_in_table
     show = console.data if outputs.stdout == "text" else console.say
     if shows_text or part.progress or part.talk:
         (show if shows_text else console.say)(heading(part))

@@ -23,7 +23,8 @@ from reconciler.usecases.status import find_status
 def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     """Summarize the account in ten lines: monitors, plan, drift, coverage, cost, last run, lock.
 
-    Never writes, and needs no secrets: changed secrets are not counted.
+    Never writes, and needs no secrets: changed secrets are not counted. Several accounts are shown
+    as a table with a line for each.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
@@ -37,6 +38,9 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
         )
         reader, today = connection.reader(), runtime.now()[:10]
         found = find_status(workspace, state, reader, today, run.store.location, holder)
+    part = runtime.part()
+    if part is not None:
+        part.keep(found)
     if as_json:
         console.document(found.to_json())
         return ExitCode.OK

@@ -80,6 +80,23 @@ class Overview(NamedTuple):
         """How many records AlertSite was compared with."""
         return len(self.drift.monitors) + self.drift.kept
 
+    @property
+    def tally(self) -> dict[str, int]:
+        """What is counted, for a table of several accounts."""
+        found = self.listing.counts()
+        if self.applied:
+            found["drifted"] = len(self.drift.monitors)
+        return found | {"disabled": self.coverage.disabled, "silenced": self.coverage.silenced}
+
+    @property
+    def note(self) -> str:
+        """What else a person must know of it there; empty if all is as usual."""
+        refused = len(self.plan.refusals)
+        found = [f"{refused:,} refused"] if refused else []
+        if self.holder is not None:
+            found.append(f"locked by {self.holder.holder} for {self.holder.operation}")
+        return "; ".join(found)
+
     def to_json(self) -> dict[str, JSON]:
         """What `schemas/status.schema.json` describes."""
         plan, state = self.plan, self.state

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.core import json_text
+from reconciler.core.overview import Overview
 from reconciler.core.plan import Plan, others_have
 from reconciler.core.report import Report
 from reconciler.core.result import Result
@@ -29,7 +30,7 @@ _NAMED = 10
 _DIGITS = 6
 """Behind the point, as a report has them."""
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -65,7 +66,9 @@ class PartResult(NamedTuple):
         message: why it is not done; empty if it is.
         seconds: how long it took.
         changes: by action; planned ones of a plan, those that are done of an apply.
-        tally: what a report counts, by the fields of its `Tally`; nothing of another command.
+        tally: what a report counts, by the fields of its `Tally`, or a status; nothing of another
+            command.
+        note: what a status says beside its numbers.
         plan: the digest of the plan that was made; empty if none was.
         digests: of the parts of that plan.
         asks: whether there is anything to be approved in it.
@@ -89,6 +92,7 @@ class PartResult(NamedTuple):
     seconds: float = 0.0
     changes: Mapping[str, int] = {}
     tally: Mapping[str, float] = {}
+    note: str = ""
     plan: str = ""
     digests: tuple[str, ...] = ()
     asks: bool = False
@@ -126,6 +130,18 @@ class PartResult(NamedTuple):
         """Whether it is a plan that apply refuses for what it loses, unless an option allows it."""
         return bool(self.losses) and self.limit is not None and self.lost > self.limit
 
+    @property
+    def is_in_table(self) -> bool:
+        """Whether the line of the roll-up tells all that a person wants to read of it."""
+        match self.operation:
+            case "status":
+                return self.is_good
+            case "drift":
+                return self.exit_code == ExitCode.OK
+            case "plan" | "apply":
+                return self.is_good and not self.asks and not any(self.changes.values())
+        return False
+
     def showing(self, value: object) -> PartResult:
         """The result with the numbers of what the command has shown."""
         match value:
@@ -145,6 +161,8 @@ class PartResult(NamedTuple):
                 return self._replace(changes=value.counts)
             case Report():
                 return self._replace(tally=value.total._asdict())
+            case Overview():
+                return self._replace(changes=value.plan.counts, tally=value.tally, note=value.note)
         return self
 
     def in_format(self, name: str) -> PartResult:
@@ -168,7 +186,8 @@ class PartResult(NamedTuple):
         major, _, _ = FORMAT_VERSION.partition(".")
         if str(data["format_version"]).partition(".")[0] != major:
             raise ValueError(data["format_version"])
-        data = {"tally": {}, "limit": None, "ceiling": None, **data}  # files of 1.0 have none
+        # Files of 1.0 to 1.2 do not have all of these.
+        data = {"tally": {}, "note": "", "limit": None, "ceiling": None, **data}
         found = json_text.decoded(_EXAMPLE, {name: data[name] for name in cls._fields})
         if found.exit_code is not None:
             ExitCode(found.exit_code)

@@ -120,7 +120,7 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
     """
     actions = tuple(Action) if rollup.changes else ()
     loses = rollup.operation == "plan" and rollup.losses > 0
-    tallied = (*TALLIED, "credits") if rollup.tally else ()
+    tallied = [name for name in (*TALLIED, "silenced", "credits") if name in rollup.tally]
 
     def numbers(of: PartResult | RollUp) -> Iterator[str]:
         yield from (str(of.changes.get(action.value, "-")) for action in actions)
@@ -137,7 +137,8 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
     yield ["account", "status", *heads, "time", ""]
     for item in rollup.by_urgency:
         took = "-" if item.exit_code is None else duration(item.seconds)
-        more = "; ".join(filter(None, (item.message.split("\n")[0], _over(rollup, item))))
+        told = (item.message.split("\n")[0], item.note, _over(rollup, item))
+        more = "; ".join(filter(None, told))
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
         yield [item.account, _word(rollup, item.status), *numbers(item), took, more]

@@ -344,6 +344,24 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     text = accounts("list", *only)
     assert "Account good" in text.out
     assert text.out.count("email-smtp/relay") == 2
+    text = accounts("drift", *only)
+    assert ("Account other" in text.out, "Account good" in text.out) == (True, False)
+
+
+def test_the_status_of_several_is_a_table(accounts: Fleet) -> None:
+    accounts("apply", "-a", "good", "--auto-approve")
+    done = accounts("status", "-a", "good", "-a", "other")
+    assert (done.code, "Account" in done.text) == (0, False)
+    head, *rows = [line.split() for line in done.out.splitlines() if line and ":" not in line]
+    cells = {row[0]: dict(zip(head, row, strict=False)) for row in rows}
+    assert head[:2] == ["account", "status"]
+    wanted = {"good": ("0", "2", "0", "0"), "other": ("2", "0", "2", "-")}
+    names = ("add", "managed", "missing", "drifted")
+    assert {it: tuple(cells[it][name] for name in names) for it in wanted} == wanted
+    together = dict(zip([head[0], *head[2:]], rows[-1], strict=False))
+    assert (together["account"], together["managed"], together["missing"]) == ("all", "2", "2")
+    alone = accounts("status", "-a", "other")
+    assert "plan       2 to add" in alone.out
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "drift", "list", "report"])

@@ -70,6 +70,21 @@ def listed() -> RollUp:
     return RollUp("list", parts)
 
 
+def looked() -> RollUp:
+    """The status of each."""
+    counts = {"managed": 1100, "unmanaged": 60, "orphaned": 40, "missing": 1}
+    none = dict.fromkeys(counts, 0)
+    watching = {"disabled": 2, "silenced": 0}
+    parts = (
+        PartResult("acme", "status", 0, seconds=0.1, changes=CHANGES, text="…\n")._replace(
+            tally=counts | {"drifted": 3} | watching, note="2 refused; locked by ci for apply"
+        ),
+        PartResult("beta", "status", 4, "AlertSite rejects the login", 0.2),
+        PartResult("gamma", "status", 0, seconds=0.1, changes=NONE, tally=none | watching),
+    )
+    return RollUp("status", parts)
+
+
 def reported() -> RollUp:
     tally = Tally(1200, 1100, 60, 40, 5, 3, 12, 30, 345_600.0, 172_800.5)
     parts = (
@@ -98,6 +113,7 @@ def printed() -> dict[str, str]:
         "report.txt": rollup_text(reported()),
         "report.md": rollup_markdown(reported()),
         "report.json": render.as_json(reported().to_json()),
+        "status.txt": rollup_text(looked()),
         "list.txt": rollup_text(listed()),
         "list.json": render.as_json(listed().to_json()),
     }
@@ -112,5 +128,5 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_json_fits_its_schema() -> None:
-    for rollup in (applied(), planned(), losing(), listed(), reported()):
+    for rollup in (applied(), planned(), losing(), listed(), reported(), looked()):
         check(rollup.to_json(), "rollup")

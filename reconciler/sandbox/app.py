@@ -14,10 +14,10 @@ digits and their life of one hour.
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,8 +30,6 @@ from reconciler.sandbox.backend import Backend, SandboxClock, StoppedError
 from reconciler.sandbox.monitors import MonitorKind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
 from reconciler.sandbox.options import Options, UserLogin
-from reconciler.sandbox.store import Page
-from reconciler.sandbox.worlds import World
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,12 +46,11 @@ _NOT_FOUND: Final = "Record not found"
 _MOST: Final = 2**62  # more monitors than there are
 
 
-class AnswerError(Exception):
-    """A request that is answered with the errors' envelope."""
+class InvalidFieldsError(Exception):
+    """A request with fields that are not accepted, each as the errors' envelope has it."""
 
-    def __init__(self, status: int, errors: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__(status, errors)
-        self.status = status
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(errors)
         self.errors = errors
 
 
@@ -90,8 +87,7 @@ class Tokens:
         """A new token for this login, or None if there is no such login."""
         if not isinstance(username, str) or not isinstance(password, str):
             return None
-        user = self._users.get(UserLogin(username, password))
-        if user is None:
+        if (user := self._users.get(UserLogin(username, password))) is None:
             return None
         token = secrets.token_hex(16)
         self._holders[token] = (user, self._now() + self._life)
@@ -110,13 +106,29 @@ def application(
     options: Options, accounts: Mapping[str, AccountData], backend: Backend, clock: SandboxClock
 ) -> Starlette:
     """The API over the monitors of accounts, as `User.account` names them."""
-    kinds = [MonitorKind.from_schema(name, schema) for name, schema in options.schemas.items()]
-    handlers: Mapping[Any, ExceptionHandler] = {
-        AnswerError: _refused,
-        HTTPException: _not_routed,
-    }
     api = _Api(options, accounts, backend, clock)
-    app = Starlette(routes=list(_routes(api, kinds)), exception_handlers=handlers)
+
+    def route(method: str, path: str, endpoint: Callable[..., Any]) -> Route:
+        return Route(PREFIX + path, endpoint, methods=[method])
+
+    routes = [
+        route("GET", "/openapi.json", api.describe),
+        route("POST", "/access-tokens", api.log_in),
+        route("GET", "/monitors", api.list_monitors),
+        route("GET", "/monitors/{id:int}", api.read_monitor),
+        route("DELETE", "/monitors/{id:int}", api.delete_monitor),
+    ]
+    for name, schema in options.schemas.items():
+        kind = MonitorKind.from_schema(name, schema)
+        routes += [
+            route("POST", f"/monitors/{name}", partial(api.create_monitor, kind)),
+            route("PATCH", f"/monitors/{name}/{{id:int}}", partial(api.edit_monitor, kind)),
+        ]
+    handlers: Mapping[Any, ExceptionHandler] = {
+        InvalidFieldsError: _invalid,
+        HTTPException: _refused,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
@@ -124,21 +136,6 @@ def application(
 def errors_response(status: int, message: str) -> Response:
     """The answer that says why a request was refused."""
     return _json({"errors": [{"code": status, "message": message}]}, status)
-
-
-def _routes(api: "_Api", kinds: Iterable[MonitorKind]) -> Iterable[Route]:
-    def route(method: str, path: str, endpoint: Callable[..., Any]) -> Route:
-        return Route(PREFIX + path, endpoint, methods=[method])
-
-    yield route("GET", "/openapi.json", api.describe)
-    yield route("POST", "/access-tokens", api.log_in)
-    yield route("GET", "/monitors", api.list_monitors)
-    yield route("GET", "/monitors/{id:int}", api.read_monitor)
-    yield route("DELETE", "/monitors/{id:int}", api.delete_monitor)
-    for kind in kinds:
-        path = f"/monitors/{kind.name}"
-        yield route("POST", path, partial(api.create_monitor, kind))
-        yield route("PATCH", f"{path}/{{id:int}}", partial(api.edit_monitor, kind))
 
 
 class _Api:
@@ -167,24 +164,33 @@ class _Api:
         body = await _object(request)
         token = self._tokens.issue(body.get("username"), body.get("password"))
         if token is None:
-            _refuse(400, _BAD_LOGIN)
+            raise HTTPException(400, _BAD_LOGIN)
         return _json({"access_token": token})
 
     async def list_monitors(self, request: Request) -> Response:
         account = self._authorised(request)
-        query = request.query_params
-        world = account.world
-        window = _window(query, self._options.page_size, world)
+        query, world = request.query_params, account.world
+        asked, offset = _whole_number(query, "limit"), _whole_number(query, "offset")
+        limits = [size for size in (asked, self._options.page_size) if size is not None]
+        limit = min(limits) if limits else None
+        start = offset or 0
+        match world.offset:
+            case "ignored":
+                start = 0
+            case "needs-limit" if asked is None:
+                start = 0
+            case "page":
+                start = min(start * (_MOST if limit is None else limit), _MOST)
         types = query["type"].split(",") if query.get("type") else None
-        page = account.page(types, window.limit, window.start, self._clock.now())
-        metadata = {
-            "__permissions": {"acl": 7},
-            "resultset": {
-                "count": _count(page, world),
-                "limit": window.limit,
-                "offset": None if window.offset is None else str(window.offset),
-            },
+        page = account.page(types, limit, start, self._clock.now())
+        shown_offset = offset if limit is None else offset or 0
+        counts = {"total": page.count, "page": len(page.texts), "none": None}
+        resultset = {
+            "count": counts[world.count],
+            "limit": limit,
+            "offset": None if shown_offset is None else str(shown_offset),
         }
+        metadata = {"__permissions": {"acl": 7}, "resultset": resultset}
         results = b",".join(_selected(text, query.get("select")) for text in page.texts)
         head = b'{"metadata":' + json.dumps(metadata).encode() + b',"results":['
         return _text(b"".join((head, results, b"]}")))
@@ -193,13 +199,13 @@ class _Api:
         account = self._authorised(request)
         text = account.find(request.path_params["id"], self._clock.now())
         if text is None:
-            _refuse(404, _NOT_FOUND)
+            raise HTTPException(404, _NOT_FOUND)
         return _text(_selected(text, request.query_params.get("select")))
 
     async def delete_monitor(self, request: Request) -> Response:
         account = self._authorised(request, to_write=True)
         if not account.remove(request.path_params["id"]):
-            _refuse(404, _NOT_FOUND)
+            raise HTTPException(404, _NOT_FOUND)
         return Response(status_code=204)
 
     async def create_monitor(self, kind: MonitorKind, request: Request) -> Response:
@@ -216,7 +222,8 @@ class _Api:
             create = partial(account.create, kind, values)
             number = await self._backend.done(now + delay, create)
         except StoppedError:
-            _refuse(503, "The sandbox stops; this monitor is not created.")
+            message = "The sandbox stops; this monitor is not created."
+            raise HTTPException(503, message) from None
         return _json({"id": str(number)})
 
     async def edit_monitor(self, kind: MonitorKind, request: Request) -> Response:
@@ -225,7 +232,7 @@ class _Api:
         reading = read_edit(kind, await _object(request), strict=self._options.strict)
         values = _accepted(reading)
         if not account.edit(kind, number, values, self._clock.now()):
-            _refuse(404, _NOT_FOUND)
+            raise HTTPException(404, _NOT_FOUND)
         return _json({"id": str(number)})
 
     def _authorised(self, request: Request, *, to_write: bool = False) -> AccountData:
@@ -233,52 +240,11 @@ class _Api:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         user = self._tokens.holder(token) if scheme.lower() == "bearer" else None
         if user is None:
-            if token and self._accounts[""].world.expired == 400:  # noqa: PLR2004 - a status
-                _refuse(400, _BAD_LOGIN)
-            _refuse(401, _NOT_LOGGED_IN)
+            expired = self._accounts[""].world.expired if token else 401
+            raise HTTPException(expired, _BAD_LOGIN if expired == 400 else _NOT_LOGGED_IN)  # noqa: PLR2004 - a status
         if to_write and not user.may_write:
-            _refuse(403, "This user may not change monitors.")
+            raise HTTPException(403, "This user may not change monitors.")
         return self._accounts[user.account]
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The part of the list that is asked for.
-
-    Attributes:
-        limit: how many monitors; None: all.
-        offset: what the answer says of it; None: there are no pages.
-        start: how many monitors come before it.
-    """
-
-    limit: int | None
-    offset: int | None
-    start: int
-
-
-def _window(query: Mapping[str, str], page_size: int | None, world: World) -> _Window:
-    asked, offset = _whole_number(query, "limit"), _whole_number(query, "offset")
-    limits = [size for size in (asked, page_size) if size is not None]
-    limit = min(limits) if limits else None
-    start = offset or 0
-    match world.offset:
-        case "ignored":
-            start = 0
-        case "needs-limit" if asked is None:
-            start = 0
-        case "page":
-            start = min(start * (_MOST if limit is None else limit), _MOST)
-    return _Window(limit, offset if limit is None else offset or 0, start)
-
-
-def _count(page: Page, world: World) -> int | None:
-    match world.count:
-        case "page":
-            return len(page.texts)
-        case "none":
-            return None
-        case _:
-            return page.count
 
 
 def _whole_number(query: Mapping[str, str], name: str) -> int | None:
@@ -287,7 +253,7 @@ def _whole_number(query: Mapping[str, str], name: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**31))):
         message = "must be a whole number, 0 or more"
-        raise AnswerError(400, [{"code": 400, "fields": [name], "message": message}])
+        raise InvalidFieldsError([{"code": 400, "fields": [name], "message": message}])
     return int(text)
 
 
@@ -309,26 +275,22 @@ async def _object(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        _refuse(400, "invalid_request - The body must be a JSON object.")
+        raise HTTPException(400, "invalid_request - The body must be a JSON object.")
     return body
 
 
 def _accepted(reading: Reading) -> Mapping[str, Any]:
     if reading.errors:
-        raise AnswerError(400, reading.errors)
+        raise InvalidFieldsError(reading.errors)
     return reading.values
 
 
-def _refuse(status: int, message: str) -> NoReturn:
-    raise AnswerError(status, [{"code": status, "message": message}])
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidFieldsError)
+    return _json({"errors": error.errors}, 400)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, AnswerError)
-    return _json({"errors": error.errors}, error.status)
-
-
-async def _not_routed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     response = errors_response(error.status_code, error.detail)
     response.headers.update(error.headers or {})

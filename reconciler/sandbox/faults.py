@@ -8,12 +8,14 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "*")
-_DROPS: Final = ("before", "after")
-_BODIES: Final = ("truncated", "html", "trickle")
-_ACTS: Final = ("first", "late")
+_WORDS: Final = {
+    "drop": ("before", "after"),
+    "body": ("truncated", "html", "trickle"),
+    "act": ("first", "late"),
+}
 _STATUSES: Final = frozenset(range(200, 600)) - {204, 304}
 _FORM: Final = "METHOD PATH KEY=VALUE..., as in 'PATCH /monitors/email-smtp/* status=503 times=2'"
 
@@ -57,30 +59,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Refuses a rule that could not do what it says."""
-        for is_wrong, message in (*self._out_of_range(), *self._contradictions()):
+        for is_wrong, message in self._checks():
             if is_wrong:
                 raise ValueError(message)
-
-    def _out_of_range(self) -> Iterator[tuple[bool, str]]:
-        status = 200 if self.status is None else self.status
-        times = 1 if self.times is None else self.times
-        retry_after = self.retry_after or ""
-        yield self.method not in _METHODS, f"method must be one of {', '.join(_METHODS)}"
-        yield not self.path.startswith(("/", "*")), "path must start with / or *"
-        yield (
-            status not in _STATUSES,
-            "status must be from 200 to 599, but not 204 or 304, which have no body",
-        )
-        yield not 0 <= self.delay < math.inf, "delay must be a number of seconds, 0 or more"
-        yield self.drop not in (None, *_DROPS), f"drop must be one of {', '.join(_DROPS)}"
-        yield self.body not in (None, *_BODIES), f"body must be one of {', '.join(_BODIES)}"
-        yield self.act not in (None, *_ACTS), f"act must be one of {', '.join(_ACTS)}"
-        yield (
-            not (retry_after.isascii() and retry_after.isprintable()),
-            ("retry-after must be printable ASCII"),
-        )
-        yield self.skip < 0, "skip must be 0 or more"
-        yield times < 1, "times must be 1 or more"
 
     @property
     def is_late(self) -> bool:
@@ -91,26 +72,35 @@ class Fault:
         """Whether it is for such a request."""
         return self.method in ("*", method) and fnmatchcase(path, self.path)
 
-    def _contradictions(self) -> Iterator[tuple[bool, str]]:
-        answers = self.status is not None or self.body is not None
-        yield (
-            self.drop is not None and answers,
-            "drop sends no answer, so it cannot have status or body",
-        )
-        yield self.act is not None and not answers, "act needs status or body"
-        yield (
-            self.act == "late" and self.body in ("truncated", "trickle"),
-            f"a {self.body} answer waits for the whole one, so act cannot be late",
-        )
+    def _checks(self) -> Iterator[tuple[bool, str]]:
+        """Whether a value is out of range or two contradict each other, and what is said of it."""
+        status = 200 if self.status is None else self.status
+        times = 1 if self.times is None else self.times
+        retry_after = self.retry_after or ""
+        has_answer = self.status is not None or self.body is not None
+        yield self.method not in _METHODS, f"method must be one of {', '.join(_METHODS)}"
+        yield not self.path.startswith(("/", "*")), "path must start with / or *"
+        message = "status must be from 200 to 599, but not 204 or 304, which have no body"
+        yield status not in _STATUSES, message
+        yield not 0 <= self.delay < math.inf, "delay must be a number of seconds, 0 or more"
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            yield value not in (None, *words), f"{name} must be one of {', '.join(words)}"
+        is_printable = retry_after.isascii() and retry_after.isprintable()
+        yield not is_printable, "retry-after must be printable ASCII"
+        yield self.skip < 0, "skip must be 0 or more"
+        yield times < 1, "times must be 1 or more"
+        is_both = self.drop is not None and has_answer
+        yield is_both, "drop sends no answer, so it cannot have status or body"
+        yield self.act is not None and not has_answer, "act needs status or body"
+        is_early = self.act == "late" and self.body in ("truncated", "trickle")
+        yield is_early, f"a {self.body} answer waits for the whole one, so act cannot be late"
         yield self.retry_after is not None and self.status is None, "retry-after needs status"
-        yield (
-            not (answers or self.drop or self.delay),
-            ("a fault needs at least one of status, delay, drop, body"),
-        )
+        is_something = has_answer or self.drop or self.delay
+        yield not is_something, "a fault needs at least one of status, delay, drop, body"
 
 
-_Value = str | int | float
-_KEYS: Final[dict[str, Callable[[str], _Value]]] = {
+_KEYS: Final[dict[str, Callable[[str], str | float]]] = {
     "status": int,
     "delay": float,
     "drop": str,
@@ -135,14 +125,13 @@ def parse_fault(text: str) -> Fault:
     except ValueError:
         raise ValueError(f"fault {text!r}: expected {_FORM}") from None
     try:
-        values = _settings(settings)
-        return Fault(method.upper(), path, **values)  # type: ignore[arg-type]
+        return Fault(method.upper(), path, **_settings(settings))
     except ValueError as error:
         raise ValueError(f"fault {text!r}: {error}") from None
 
 
-def _settings(settings: Sequence[str]) -> dict[str, _Value]:
-    values: dict[str, _Value] = {}
+def _settings(settings: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for setting in settings:
         key, separator, text = setting.partition("=")
         if key not in _KEYS or not separator:

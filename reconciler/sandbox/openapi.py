@@ -11,56 +11,40 @@ from reconciler.sandbox.monitors import MonitorKind
 
 _Json = dict[str, Any]
 
-_ERRORS: _Json = {
-    "type": "object",
-    "required": ["errors"],
-    "properties": {
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["code", "message"],
-                "properties": {
-                    "code": {"type": "integer"},
-                    "message": {"type": "string"},
-                    "fields": {"type": "array", "items": {"type": "string"}},
-                },
-            },
-        }
-    },
+
+def _object(properties: _Json, *optional: str) -> _Json:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties}
+
+
+_TEXT: _Json = {"type": "string"}
+_NUMBER: _Json = {"type": "integer"}
+_ERROR: _Json = _object(
+    {"code": _NUMBER, "message": _TEXT, "fields": {"type": "array", "items": _TEXT}}, "fields"
+)
+_ERRORS: _Json = _object({"errors": {"type": "array", "items": _ERROR}})
+_RESULTSET: _Json = {
+    "count": _NUMBER,
+    "limit": {"type": ["integer", "null"]},
+    "offset": {"type": ["string", "null"]},
 }
 _METADATA: _Json = {
     "type": "object",
     "properties": {
-        "__permissions": {"type": "object", "properties": {"acl": {"type": "integer"}}},
-        "resultset": {
-            "type": "object",
-            "properties": {
-                "count": {"type": "integer"},
-                "limit": {"type": ["integer", "null"]},
-                "offset": {"type": ["string", "null"]},
-            },
-        },
+        "__permissions": {"type": "object", "properties": {"acl": _NUMBER}},
+        "resultset": {"type": "object", "properties": _RESULTSET},
     },
 }
-_MONITOR: _Json = {
-    "type": "object",
-    "required": ["id", "type"],
-    "properties": {"id": {"type": "integer"}, "type": {"type": "string"}},
-}
-_LOGIN: _Json = {
-    "type": "object",
-    "required": ["username", "password"],
-    "properties": {"username": {"type": "string"}, "password": {"type": "string"}},
-}
+_MONITOR: _Json = _object({"id": _NUMBER, "type": _TEXT})
+_LOGIN: _Json = _object({"username": _TEXT, "password": _TEXT})
+_ID: _Json = {"name": "id", "in": "path", "required": True, "schema": _NUMBER}
 
 
 def document(schemas: Mapping[str, Mapping[str, Any]], prefix: str, *, strict: bool) -> _Json:
     """The OpenAPI 3.1 document of the API below `prefix`."""
-    kinds = [MonitorKind.from_schema(name, schema) for name, schema in schemas.items()]
     paths = _common_paths()
-    for kind in kinds:
-        paths |= _paths_of(kind, strict=strict)
+    for name, schema in schemas.items():
+        paths |= _paths_of(MonitorKind.from_schema(name, schema), strict=strict)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,6 +63,7 @@ def document(schemas: Mapping[str, Mapping[str, Any]], prefix: str, *, strict: b
 
 def _common_paths() -> dict[str, _Json]:
     monitor = {"$ref": "#/components/schemas/Monitor"}
+    select = _query("select", "string", "Fields to answer, separated by commas.")
     listed = _object({"metadata": _METADATA, "results": {"type": "array", "items": monitor}})
     token = _object({"access_token": {"type": "string"}})
     return {
@@ -93,20 +78,15 @@ def _common_paths() -> dict[str, _Json]:
             | {
                 "parameters": [
                     _query("type", "string", "Types, separated by commas; all if absent."),
-                    _query("select", "string", "Fields to answer, separated by commas."),
+                    select,
                     _query("limit", "integer", "The most monitors to answer."),
                     _query("offset", "integer", "How many monitors to leave out first."),
                 ]
             },
         },
         "/monitors/{id}": {
-            "parameters": [_id()],
-            "get": _operation("Read a monitor", "readMonitor", monitor)
-            | {
-                "parameters": [
-                    _query("select", "string", "Fields to answer, separated by commas."),
-                ]
-            },
+            "parameters": [_ID],
+            "get": _operation("Read a monitor", "readMonitor", monitor) | {"parameters": [select]},
             "delete": _operation("Delete a monitor", "deleteMonitor", None),
         },
     }
@@ -120,7 +100,7 @@ def _paths_of(kind: MonitorKind, *, strict: bool) -> dict[str, _Json]:
     return {
         path: {"post": _operation(f"Create {kind.name}", f"create-{kind.name}", answer, new)},
         f"{path}/{{id}}": {
-            "parameters": [_id()],
+            "parameters": [_ID],
             "patch": _operation(f"Edit {kind.name}", f"edit-{kind.name}", answer, fields),
         },
     }
@@ -145,13 +125,5 @@ def _content(schema: _Json) -> _Json:
     return {"content": {"application/json": {"schema": schema}}}
 
 
-def _object(properties: _Json) -> _Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
 def _query(name: str, kind: str, description: str) -> _Json:
     return {"name": name, "in": "query", "description": description, "schema": {"type": kind}}
-
-
-def _id() -> _Json:
-    return {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}

@@ -113,7 +113,8 @@ class World:
         name = kept.get("name")
         if isinstance(name, str):
             for step in self.names:
-                name = _named(name, step)
+                is_cut = step.startswith(_CUT)
+                name = name[: int(step.removeprefix(_CUT))] if is_cut else _NAMES[step](name)
             kept["name"] = name
         return kept
 
@@ -155,12 +156,6 @@ class World:
 
 
 PLAIN: Final = World()
-
-
-def _named(name: str, step: str) -> str:
-    if step.startswith(_CUT):
-        return name[: int(step.removeprefix(_CUT))]
-    return _NAMES[step](name)
 
 
 def _entries(value: object) -> list[dict[str, Any]]:
@@ -262,17 +257,22 @@ def parse_world(text: str) -> World:
         ValueError: says what is wrong and what is allowed.
     """
     try:
-        return World(**_attributes(text.split(",") if text.strip() else ()))  # type: ignore[arg-type]
+        return World(**_attributes(text.split(",") if text.strip() else ()))
     except ValueError as error:
         raise ValueError(f"world {text!r}: {error}") from None
 
 
-def _attributes(settings: Iterable[str]) -> dict[str, object]:
-    values: dict[str, object] = {}
+def _attributes(settings: Iterable[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for setting in settings:
         name, separator, word = setting.strip().partition("=")
         if name not in KEYS:
-            raise ValueError(_unknown(name))
+            forms = (f"{known}={it.form}" if it.form else known for known, it in KEYS.items())
+            near = difflib.get_close_matches(name, KEYS, n=1)
+            question = f"; did you mean {near[0]}?" if near else "."
+            raise ValueError(
+                f"{name!r} is not a key of a world{question} The keys are {', '.join(forms)}"
+            )
         key = KEYS[name]
         if not key.form and separator:
             raise ValueError(f"{name} takes no value")
@@ -281,17 +281,9 @@ def _attributes(settings: Iterable[str]) -> dict[str, object]:
         except ValueError:
             raise ValueError(f"expected {name}={key.form}, not {setting.strip()!r}") from None
         attribute = name.replace("-", "_")
-        known = values.get(attribute)
         if key.is_repeatable:
-            value = (*known, value) if isinstance(known, tuple) else (value,)
+            value = (*values.get(attribute, ()), value)
         elif attribute in values:
             raise ValueError(f"{name} is given twice")
         values[attribute] = value
     return values
-
-
-def _unknown(name: str) -> str:
-    forms = ", ".join(f"{known}={key.form}" if key.form else known for known, key in KEYS.items())
-    near = difflib.get_close_matches(name, KEYS, n=1)
-    question = f"; did you mean {near[0]}?" if near else "."
-    return f"{name!r} is not a key of a world{question} The keys are {forms}"

@@ -48,8 +48,11 @@ class AccountData:
             page = self._store.page(wanted, limit, start)
         else:
             page = self._altered(world, wanted, limit, start)
-        if world.vanish is not None and world is not self._vanished_in and not start:
-            self._vanish(world, page)
+        has_more = bool(page.texts) and len(page.texts) < page.count
+        if world.vanish is not None and world is not self._vanished_in and not start and has_more:
+            self._vanished_in = world
+            first, *_ = page.texts
+            self._store.remove(_id(first) if world.vanish == "first" else world.vanish)
         return page
 
     def find(self, number: int, now: float) -> bytes | None:
@@ -108,25 +111,12 @@ class AccountData:
             return text
         return json.dumps(world.shown(json.loads(text)), separators=(",", ":")).encode()
 
-    def _vanish(self, world: World, page: Page) -> None:
-        if not page.texts or len(page.texts) >= page.count:
-            return
-        self._vanished_in = world
-        first, *_ = page.texts
-        self._store.remove(world.vanish if isinstance(world.vanish, int) else _id(first))
-
     def _forget(self, now: float) -> None:
         """Forgets delays that are over."""
-        if self._listed_from:
-            self._listed_from = {
-                number: moment for number, moment in self._listed_from.items() if moment > now
-            }
-        if self._visible_from:
-            late = {
-                number: [edit for edit in edits if edit[0] > now]
-                for number, edits in self._visible_from.items()
-            }
-            self._visible_from = {number: edits for number, edits in late.items() if edits}
+        listed, late = self._listed_from, self._visible_from
+        self._listed_from = {number: moment for number, moment in listed.items() if moment > now}
+        left = {number: [it for it in edits if it[0] > now] for number, edits in late.items()}
+        self._visible_from = {number: edits for number, edits in left.items() if edits}
 
 
 def _id(text: bytes) -> int:

@@ -76,7 +76,10 @@ class Front:
             return
         try:
             await self._report("before", scope)
-            answer = await self._logged_answer(scope, body)
+            fault = self._controls.take(scope["method"], _path(scope))
+            answer = await self._answer(fault, scope, body)
+            if self._write_log is not None:
+                self._write_log(_log_line(scope, body, None if answer is None else answer.status))
             if answer is not None:
                 await self._report("during", scope)
         except Abandon:
@@ -90,9 +93,8 @@ class Front:
         if answer.is_slow:
             await _trickle(answer.body, receive, send)
             return
-        await send(
-            {"type": "http.response.body", "body": answer.body, "more_body": answer.is_cut},
-        )
+        part = {"body": answer.body, "more_body": answer.is_cut}
+        await send({"type": "http.response.body", **part})
         if answer.is_cut:
             scope["state"]["transport"].close()
             await _until_closed(receive)
@@ -101,15 +103,10 @@ class Front:
     async def _report(self, moment: str, scope: Scope) -> None:
         if self._witness is None:
             return
-        if moment == "after":
-            await _handed_over(scope["state"]["transport"])
+        if moment == "after":  # the system has all that was written; a lost one holds nothing
+            while scope["state"]["transport"].get_write_buffer_size():  # noqa: ASYNC110 - no event
+                await asyncio.sleep(_TICK)
         await asyncio.to_thread(self._witness, moment, scope["method"], _path(scope))
-
-    async def _logged_answer(self, scope: Scope, body: bytes) -> _Answer | None:
-        answer = await self._answer(self._controls.take(scope["method"], _path(scope)), scope, body)
-        if self._write_log is not None:
-            self._write_log(_log_line(scope, body, None if answer is None else answer.status))
-        return answer
 
     async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> _Answer | None:
         """The answer, or None for a connection that closes without one."""
@@ -211,12 +208,6 @@ async def _whole_body(receive: Receive) -> bytes | None:
         parts.append(message["body"])
         if not message["more_body"]:
             return b"".join(parts)
-
-
-async def _handed_over(transport: asyncio.Transport) -> None:
-    """Waits until the system has all that was written; a lost connection holds nothing."""
-    while transport.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(_TICK)
 
 
 async def _trickle(body: bytes, receive: Receive, send: Send) -> None:

@@ -146,12 +146,9 @@ class MonitorKind:
     def from_schema(cls, name: str, schema: Mapping[str, Any]) -> "MonitorKind":
         """The kind that a manifest schema describes under `spec`."""
         spec = schema["properties"]["spec"]
-        return cls(
-            name=name,
-            required=tuple(spec["required"]),
-            writable=_writable(spec),
-            read_only=frozenset(spec["properties"]) - set(_writable(spec)),
-        )
+        writable = _writable(spec)
+        read_only = frozenset(spec["properties"]) - writable.keys()
+        return cls(name, tuple(spec["required"]), writable, read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +203,12 @@ def edited(monitor: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
 def _named_properties(
     entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    names = _SAMPLE_PROPERTY_NAMES | {
-        entry["id"]: entry["name"] for entry in known if {"id", "name"} <= entry.keys()
-    }
-    values = _SAMPLE_PROPERTY_VALUES | {
-        entry["value_id"]: entry["value"]
-        for entry in known
-        if {"value_id", "value"} <= entry.keys()
-    }
+    names, values = {**_SAMPLE_PROPERTY_NAMES}, {**_SAMPLE_PROPERTY_VALUES}
+    for entry in known:
+        if {"id", "name"} <= entry.keys():
+            names[entry["id"]] = entry["name"]
+        if {"value_id", "value"} <= entry.keys():
+            values[entry["value_id"]] = entry["value"]
     return [
         {
             "id": entry["id"],

@@ -146,16 +146,11 @@ class Database:
 
     def _put(self, monitor: Mapping[str, Any]) -> None:
         text = json.dumps(monitor, sort_keys=True, separators=(",", ":"))
+        is_plain = not self._secrets.are_in(monitor)
         self._connection.execute(
             "INSERT OR REPLACE INTO monitor (id, type, json, is_plain, account) "
             "VALUES (?, ?, ?, ?, ?)",
-            (
-                monitor["id"],
-                monitor["type"],
-                text,
-                not self._secrets.are_in(monitor),
-                self.account,
-            ),
+            (monitor["id"], monitor["type"], text, is_plain, self.account),
         )
 
     def _text(self, query: str, number: int, *others: str) -> bytes | None:

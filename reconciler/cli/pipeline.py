@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,8 +16,6 @@ from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reconciler.usecases.platforms import GitHub, GitLab
 
 platform = click.option(
@@ -48,8 +46,7 @@ _VARIABLES = {
 """Which variables have the token, the API and the project; and which API that is otherwise."""
 
 
-@contextmanager
-def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
+def connect(name: str, number: int | None = None) -> closing[GitHub | GitLab]:
     """The platform of that name, and the request with that number.
 
     Raises:
@@ -79,11 +76,8 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
             f"{token_variable} has characters that are not valid in a token", "Set it again."
         )
     kind = GitHub if name == "github" else GitLab
-    found = kind(PlatformContext(api, graphql, project, number or 0, token), runtime.clock())
-    try:
-        yield found
-    finally:
-        found.close()
+    context = PlatformContext(api, graphql, project, number or 0, token)
+    return closing(kind(context, runtime.clock()))
 
 
 def _is_url(text: str) -> bool:

@@ -49,7 +49,6 @@ from reconciler.usecases.watch import watch as look_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reconciler.cli.signals.metrics import Numbers
     from reconciler.cli.signals.watch_metrics import WatchMetrics
     from reconciler.cli.signals.watch_news import WatchNews
     from reconciler.context import Clock
@@ -370,15 +369,10 @@ class _Watcher:
         """Looks at an account; what goes wrong there is a part of what is found."""
         redactor = Redactor(whole.redactor)
         captured = console.Captured(redactor)
-        numbers: Numbers | None = None
-        if self.metrics is not None:
-            from reconciler.cli.signals.metrics import Numbers as Kept
-
-            numbers = Kept()
         reading = _Reading(self._clock)
         part = Share(reading, rejected=self._rejected)
         context = whole._replace(redactor=redactor, account=account, part=part)
-        listeners = () if numbers is None else (numbers,)
+        listeners = () if self.metrics is None else (self.metrics.listener(account.name),)
         found: list[tuple[Watched, bytes, bool]] = []
 
         def begin() -> object:
@@ -392,8 +386,6 @@ class _Watcher:
         at = written(self._clock.now())
         with self._stopping.during(reading, reading.cut), console.capturing(captured):
             ended = cli.ended(begin, ())
-        if numbers is not None and self.metrics is not None:
-            self.metrics.keep(account.name, numbers)
         message = redactor.text(ended.error)
         if message and not self._stopping.is_asked:
             console.say(self._part(account.name, captured.text("progress", "talk")))

@@ -7,8 +7,7 @@ on the wire: whoever has the answer finds the line.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -28,22 +27,6 @@ _TICK: Final = 0.001  # seconds; how long an empty buffer may go unnoticed
 
 class Abandon(Exception):  # noqa: N818 - no error, but what a witness asks for
     """Raised by a witness: the connection is to close without an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """One answer.
-
-    Attributes:
-        is_cut: its Content-Length promises more than its body holds.
-        is_slow: its body goes out byte by byte.
-    """
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-    is_cut: bool = False
-    is_slow: bool = False
 
 
 class Front:
@@ -67,19 +50,21 @@ class Front:
         self._clock = clock
         self._write_log = write_log
         self._witness = witness
-        self._under_way: set[asyncio.Task[_Answer]] = set()
+        self._under_way: set[asyncio.Task[Response]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         body = await _whole_body(receive)
         if body is None:
             return
+        fault = answer = None
         try:
             await self._report("before", scope)
             fault = self._controls.take(scope["method"], _path(scope))
             answer = await self._answer(fault, scope, body)
             if self._write_log is not None:
-                self._write_log(_log_line(scope, body, None if answer is None else answer.status))
+                status = None if answer is None else answer.status_code
+                self._write_log(_log_line(scope, body, status))
             if answer is not None:
                 await self._report("during", scope)
         except Abandon:
@@ -88,14 +73,15 @@ class Front:
             scope["state"]["transport"].abort()
             await _until_closed(receive)
             return
-        start = {"status": answer.status, "headers": answer.headers}
+        spoiling = None if fault is None else fault.body
+        start = {"status": answer.status_code, "headers": answer.raw_headers}
         await send({"type": "http.response.start", **start})
-        if answer.is_slow:
-            await _trickle(answer.body, receive, send)
+        if spoiling == "trickle":
+            await _trickle(bytes(answer.body), receive, send)
             return
-        part = {"body": answer.body, "more_body": answer.is_cut}
-        await send({"type": "http.response.body", **part})
-        if answer.is_cut:
+        is_cut = spoiling == "truncated"  # its Content-Length promises more than its body has
+        await send({"type": "http.response.body", "body": answer.body, "more_body": is_cut})
+        if is_cut:
             scope["state"]["transport"].close()
             await _until_closed(receive)
         await self._report("after", scope)
@@ -108,7 +94,7 @@ class Front:
                 await asyncio.sleep(_TICK)
         await asyncio.to_thread(self._witness, moment, scope["method"], _path(scope))
 
-    async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> _Answer | None:
+    async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> Response | None:
         """The answer, or None for a connection that closes without one."""
         if fault is None:
             return await self._act(scope, body)
@@ -121,7 +107,7 @@ class Front:
         answer = await (self._begun if fault.is_late else self._act)(scope, body)
         return None if fault.drop == "after" else _spoilt(answer, fault)
 
-    async def _begun(self, scope: Scope, body: bytes) -> _Answer | None:
+    async def _begun(self, scope: Scope, body: bytes) -> Response | None:
         """The answer, or None as soon as the API says that the request is under way."""
         is_under_way = asyncio.Event()
         state = {**scope["state"], "is_under_way": is_under_way}
@@ -134,7 +120,7 @@ class Front:
         noticing.cancel()
         return acting.result() if acting.done() else None
 
-    async def _act(self, scope: Scope, body: bytes) -> _Answer:
+    async def _act(self, scope: Scope, body: bytes) -> Response:
         messages: list[Message] = []
 
         async def receive() -> Message:
@@ -147,37 +133,35 @@ class Front:
         await self._app(scope, receive, send)
         start, *parts = messages
         content = b"".join(part.get("body", b"") for part in parts)
-        return _Answer(start["status"], start["headers"], content)
+        response = Response(content, start["status"])
+        response.raw_headers = start["headers"]
+        return response
 
 
-def _refusal(status: int, retry_after: str | None) -> _Answer:
+def _refusal(status: int, retry_after: str | None) -> Response:
     if status < _FIRST_ERROR:  # it claims to have acted
-        return _answer_of(JSONResponse({}, status))
+        return JSONResponse({}, status)
     response = errors_response(status, "The sandbox was told to answer this.")
     if retry_after is not None:
         response.headers["retry-after"] = retry_after
-    return _answer_of(response)
+    return response
 
 
-def _spoilt(answer: _Answer | None, fault: Fault) -> _Answer | None:
+def _spoilt(answer: Response | None, fault: Fault) -> Response | None:
     if fault.body is None:
         return answer if fault.status is None else _refusal(fault.status, fault.retry_after)
     if fault.body == "trickle" and answer is not None:
-        return replace(answer, status=fault.status or answer.status, is_slow=True)
+        answer.status_code = fault.status or answer.status_code
+        return answer
     status = fault.status or 200
     headers = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
     if fault.body == "html":
-        return _answer_of(Response(_HTML, status, headers, media_type="text/html"))
+        return Response(_HTML, status, headers, media_type="text/html")
     if answer is None:
         return None
     half = answer.body[: len(answer.body) // 2]
     headers["content-length"] = str(max(len(answer.body), 1))
-    response = Response(half, status, headers, media_type="application/json")
-    return _answer_of(response, is_cut=True)
-
-
-def _answer_of(response: Response, *, is_cut: bool = False) -> _Answer:
-    return _Answer(response.status_code, response.raw_headers, bytes(response.body), is_cut)
+    return Response(half, status, headers, media_type="application/json")
 
 
 def _path(scope: Scope) -> str:

@@ -70,17 +70,17 @@ _SERVERS: Final[Mapping[str, Mapping[str, str]]] = {
 def seeded(count: int, schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """So many monitors as GET returns them."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in sorted(schemas.items())]
-    return [_monitor(number, kinds[number % len(kinds)]) for number in range(count)]
-
-
-def _monitor(number: int, kind: MonitorKind) -> dict[str, Any]:
-    server = _SERVERS.get(kind.name, {"hostname": f"mail-{number}.example.com"})
-    values = {"name": f"Monitor {number}", "billing_plancode": "UBM - A/A", **server}
-    monitor = created(kind, values)
-    for name, value in _odd(number):
-        if name in kind.writable or name in kind.read_only or name not in _KNOWN:
-            monitor[name] = value
-    return {**monitor, "id": _FIRST_ID + number}
+    monitors = []
+    for number in range(count):
+        kind = kinds[number % len(kinds)]
+        server = _SERVERS.get(kind.name, {"hostname": f"mail-{number}.example.com"})
+        values = {"name": f"Monitor {number}", "billing_plancode": "UBM - A/A", **server}
+        monitor = created(kind, values)
+        for name, value in _odd(number):
+            if name in kind.writable or name in kind.read_only or name not in _KNOWN:
+                monitor[name] = value
+        monitors.append({**monitor, "id": _FIRST_ID + number})
+    return monitors
 
 
 def _odd(number: int) -> Iterator[tuple[str, Any]]:

@@ -93,7 +93,7 @@ Found: TypeAlias = "dict[Metric, Counts]"
 
 
 class Numbers(RunFacts):
-    """What the events of one run tell, as numbers."""
+    """What the events of one run tell, as numbers; a listener with what its `close` does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,9 +109,6 @@ class Numbers(RunFacts):
             code = _NO_ANSWER if event.status is None else str(event.status)
             self._requests[event.method, code] += 1
         self._retries += isinstance(event, Retried)
-
-    def close(self) -> None:
-        """Nothing: the numbers stay."""
 
     def found(self, last_success: Callable[[], float | None]) -> Found:
         """By metric and labels what the run knows.

@@ -40,13 +40,9 @@ class WatchMetrics:
     def __init__(self) -> None:
         self._found: dict[str, Found] = {}
 
-    def keep(self, account: str, numbers: Numbers) -> None:
-        """Takes the numbers of a look in place of those before; after its last event."""
-
-        def last_success() -> float | None:
-            return self._found.get(account, {}).get(LAST_SUCCESS, {}).get(())
-
-        self._found[account] = numbers.found(last_success)
+    def listener(self, account: str) -> _LastLook:
+        """Takes the numbers of a look, and keeps them in place of those before."""
+        return _LastLook(account, self._found)
 
     def text(self, shown: Shown) -> bytes:
         """All of it, and how the watcher is."""
@@ -61,3 +57,14 @@ class WatchMetrics:
                 if found is not None:
                     runs[seen.account, _OPERATION] = found
         return exposition(runs, (*METRICS, EDITS, HELD), alone)
+
+
+class _LastLook(Numbers):
+    def __init__(self, watched: str, kept: dict[str, Found]) -> None:
+        super().__init__()
+        self._watched = watched
+        self._kept = kept
+
+    def close(self) -> None:
+        before = self._kept.get(self._watched, {}).get(LAST_SUCCESS, {})
+        self._kept[self._watched] = self.found(lambda: before.get(()))

@@ -16,7 +16,8 @@ shows a login or the query of a URL, wherever it quotes it from: a setting, git,
     ├── ExecutorError             6  the scheduler of --executor does not answer, or has no worker
     ├── StateError                8  the state cannot be read or saved
     │   ├── LockedError           8  another run holds the lock
-    │   └── ConflictError         8  somebody else wrote since it was read
+    │   ├── ConflictError         8  somebody else wrote since it was read
+    │   └── NewerFormatError      8  another version of this tool wrote it
     └── AlertSiteError            6  anything between us and AlertSite
         ├── UnavailableError      6  no answer within the retry budget, or a server fault
         ├── NonsenseError         6  an answer that is not what AlertSite's API gives
@@ -253,6 +254,10 @@ class LockedError(StateError):
 
 class ConflictError(StateError):
     """Somebody else wrote to the store since it was read."""
+
+
+class NewerFormatError(StateError):
+    """The state is whole, and only another version of this tool can read it."""
 
 
 class AlertSiteError(ReconcilerError):

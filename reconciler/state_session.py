@@ -20,7 +20,7 @@ from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import PendingCreate, Recovery, Sending, State, StateDelta
-from reconciler.errors import ConflictError, StateError
+from reconciler.errors import ConflictError, NewerFormatError, StateError
 from reconciler.state_store import (
     Journal,
     Key,
@@ -153,12 +153,13 @@ def parsed(store: Store, data: bytes) -> State:
     """The state in the bytes of a store.
 
     Raises:
-        StateError: it is corrupt or newer; the message says where, and where a backup is.
+        NewerFormatError: only another version of this tool can read it.
+        StateError: it is corrupt; the message says where, and where a backup is.
     """
     try:
         return records.from_text(data)
     except StateError as error:
-        raise StateError(
+        raise type(error)(
             f"{store.location}: {error}", error.hint or f"Nothing was changed; {store.backup()}."
         ) from error
 
@@ -183,7 +184,7 @@ def _recovered(
 def replace(store: Store, new: State, message: str, *, allow_older: bool = False) -> int:
     """Puts a state in the place of the one that is kept; returns its serial.
 
-    With `allow_older`, that one may also be newer, or unreadable.
+    With `allow_older`, that one may also be newer, or corrupt. One of a newer format is neither.
 
     Raises:
         StateError: the one that is kept is of another lineage or account, or newer; or a run that
@@ -200,8 +201,8 @@ def replace(store: Store, new: State, message: str, *, allow_older: bool = False
         kept = new
         try:
             kept = parsed(store, held.data)
-        except StateError:
-            if not allow_older:
+        except StateError as error:
+            if not allow_older or isinstance(error, NewerFormatError):
                 raise
         for what in ("lineage", "account"):
             if getattr(kept, what) != getattr(new, what):

@@ -16,7 +16,7 @@ from reconciler.core import json_text
 from reconciler.core.generation import Generation
 from reconciler.core.json_text import ShapeError, corruption, decoded, encoded
 from reconciler.core.model import DEFAULT_ACCOUNT, JSON, Account, canonical
-from reconciler.errors import StateError
+from reconciler.errors import NewerFormatError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -298,7 +298,8 @@ def from_text(text: bytes) -> State:
     """The state that `to_text` wrote.
 
     Raises:
-        StateError: it is corrupt or of a newer format; the message does not say where it is kept.
+        NewerFormatError: only another version of this tool can read it.
+        StateError: it is corrupt. No message says where it is kept.
     """
     try:
         data = json_text.read(text)
@@ -308,7 +309,7 @@ def from_text(text: bytes) -> State:
     if not isinstance(version, str):
         raise StateError("the state is corrupt: it has no format_version")
     if version != "1.0" and not is_known(version, FORMAT_VERSION):
-        raise StateError(
+        raise NewerFormatError(
             f"the state has format {version}, but this reconciler reads {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
         )

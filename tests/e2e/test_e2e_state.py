@@ -211,6 +211,18 @@ def test_pushed_over_one_that_cannot_be_read(workspace: Workspace, kept: Path, r
     assert json.loads(kept.read_bytes())["records"] == json.loads(before)["records"]
 
 
+@pytest.mark.usefixtures("applied")
+def test_pushed_over_one_of_a_newer_format(workspace: Workspace, kept: Path, run: Run) -> None:
+    before = kept.read_bytes()
+    (workspace.root / "pulled.json").write_bytes(before)
+    newer = json.dumps({**json.loads(before), "format_version": "9.0"}).encode()
+    kept.write_bytes(newer)
+    done = run("state", "push", "--allow-older", "pulled.json", env=_CI)
+    assert done.code == 8
+    assert "the state has format 9.0" in done.err
+    assert kept.read_bytes() == newer
+
+
 # a state that cannot be used
 
 

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 
 _CLIENTS = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
-_SETTINGS = {"s3": "AWS_…", "gs": "GOOGLE_…", "az": "AZURE_STORAGE_…"}
+_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_STORAGE_"}
+"""What the names of its variables begin with."""
 # One request takes 30 s at most, which obstore sets; the last one begins within these 25 s.
 _RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=25)}
 _ATTEMPTS = 3
@@ -299,7 +300,7 @@ class ObjectStore:
     def _problem(self, what: str, error: Exception) -> StateError:
         return StateError(
             f"cannot {what} {self.location}: {_reason(error)}",
-            f"Check the bucket, the network, the {_SETTINGS[self._scheme]} variables, and the "
+            f"Check the bucket, the network, the {_PREFIXES[self._scheme]}… variables, and the "
             "permission to list the bucket and to read and write there.",
         )
 
@@ -320,7 +321,7 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
     if "@" in bucket or (":" in bucket and "@" in key) or "?" in rest:
         raise ConfigurationError(
             f"{location!r} contains a login or a query",
-            f"Write {scheme}://BUCKET/KEY, and set the {_SETTINGS[scheme]} variables.",
+            f"Write {scheme}://BUCKET/KEY, and set the {_PREFIXES[scheme]}… variables.",
         )
     if not key or key.endswith("/"):
         key += "state.json"
@@ -334,7 +335,7 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
     except _FAILURES as error:
         raise ConfigurationError(
             f"{location} cannot be used: {_reason(error)}",
-            f"Check the {_SETTINGS[scheme]} variables.",
+            f"Check the {_PREFIXES[scheme]}… variables.",
         ) from error
     return ObjectStore(location, client, key, folder)
 
@@ -345,9 +346,8 @@ def _check_settings(scheme: str) -> None:
     Raises:
         ConfigurationError: naming it, but not its value.
     """
-    prefix = _SETTINGS[scheme].rstrip("…")
     for name, value in os.environ.items():
-        if not name.startswith(prefix):
+        if not name.startswith(_PREFIXES[scheme]):
             continue
         if value != value.strip() or re.search(r"[\x00-\x1f\x7f]", value):
             raise ConfigurationError(

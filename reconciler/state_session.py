@@ -18,7 +18,6 @@ from reconciler.context import written
 from reconciler.core import json_text
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
-from reconciler.core.redactor import Redactor
 from reconciler.core.state import PendingCreate, Recovery, Sending, State, StateDelta
 from reconciler.errors import ConflictError, NewerFormatError, StateError
 from reconciler.state_store import (
@@ -311,7 +310,6 @@ class Recorder:
         clock: what time it is.
         cancellation: is cancelled when somebody else saves the state whose lock this run holds.
         reporter: is told what a person should know.
-        redactor: what knows the secrets of the run; None if it has none.
     """
 
     def __init__(
@@ -324,9 +322,7 @@ class Recorder:
         clock: Clock,
         cancellation: Cancellation,
         reporter: Reporter,
-        redactor: Redactor | None = None,
     ) -> None:
-        self._redactor = redactor or Redactor()
         self.run = run
         self._store = store
         self._operation = operation
@@ -439,7 +435,7 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
-        self._journal = journal = Journal.create(self._store, self.run, self._redactor)
+        self._journal = journal = Journal.create(self._store, self.run)
         try:
             now = self.now()
             # A monitor that is created again has a record; it must not hide the new one. If none is
@@ -551,7 +547,7 @@ class Recorder:
 
     def _clean(self, records_: Mapping[str, Record | None]) -> dict[str, Record | None]:
         """The records without known secrets that AlertSite was seen to have in other fields."""
-        holds = self._redactor.holds
+        holds = self._store.redactor.holds
         return {
             address: record and records.without_secrets(record, holds)
             for address, record in records_.items()

@@ -150,7 +150,6 @@ class Run(NamedTuple):
             clock=clock(),
             cancellation=cancellation,
             reporter=reporter,
-            redactor=redactor(),
         )
 
 

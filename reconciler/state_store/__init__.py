@@ -16,7 +16,6 @@ from reconciler.state_store.file import open_file
 from reconciler.state_store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.state_store.lock import Lease, LockOptions, break_lock, current, hold, is_dead
 from reconciler.state_store.port import Held, Key, RunFile, Store
-from reconciler.state_store.redacted import RedactedStore
 
 __all__ = [
     "Held",
@@ -55,9 +54,41 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
     Raises:
         ConfigurationError: it is none of these, or what it needs is not installed.
     """
-    if redactor is None:
-        return _open(location, folder, Redactor())
-    return RedactedStore(_open(location, folder, redactor), redactor)
+    redactor = redactor or Redactor()
+    if not location.isprintable() or not location.strip():
+        raise ConfigurationError(
+            f"{location!r} is not a location for the state", f"Write {_SCHEMES}."
+        )
+    found = _SCHEME.match(location)
+    scheme = found.group() if found else "file"
+    if mistyped := _NEARLY.fullmatch(location):
+        kind, rest = mistyped.groups()
+        raise ConfigurationError(
+            f"{location!r} is a file name, but looks like {kind}:{rest}",
+            f"Write {kind}:{rest}, or ./{location} for the file.",
+        )
+    rest = location[len(scheme) + 1 :] if found else location
+    if scheme == "file":
+        return open_file(location, rest, folder, redactor)
+    if scheme == "git":
+        from reconciler.state_store.git import open_git  # starts processes
+
+        return open_git(location, rest, folder, redactor)
+    if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
+        try:
+            from reconciler.state_store.object_store import open_objects  # an optional package
+        except ImportError as error:
+            if error.name != "obstore":
+                raise
+            raise ConfigurationError(
+                f"{location} needs the package obstore, which is not installed",
+                "Install it with: pip install obstore",
+            ) from error
+        return open_objects(location, folder, redactor)
+    raise ConfigurationError(
+        f"{location!r} is not a location for the state",
+        f"Write {_SCHEMES}; for a file with a colon in its path, write file:PATH.",
+    )
 
 
 def is_file(location: str) -> bool:
@@ -73,44 +104,3 @@ def beside(location: str) -> str:
     from reconciler.state_store.git import DEFAULT_REF  # starts processes
 
     return f"{location if '#' in location else f'{location}#{DEFAULT_REF}'}-watch"
-
-
-def _open(location: str, folder: Path, redactor: Redactor) -> Store:
-    if not location.isprintable() or not location.strip():
-        raise ConfigurationError(
-            f"{location!r} is not a location for the state", f"Write {_SCHEMES}."
-        )
-    found = _SCHEME.match(location)
-    scheme = found.group() if found else "file"
-    if mistyped := _NEARLY.fullmatch(location):
-        kind, rest = mistyped.groups()
-        raise ConfigurationError(
-            f"{location!r} is a file name, but looks like {kind}:{rest}",
-            f"Write {kind}:{rest}, or ./{location} for the file.",
-        )
-    rest = location[len(scheme) + 1 :] if found else location
-    if scheme == "file":
-        return open_file(location, rest, folder)
-    if scheme == "git":
-        from reconciler.state_store.git import open_git  # starts processes
-
-        return open_git(location, rest, folder, redactor)
-    if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
-        return _open_objects(location, folder)
-    raise ConfigurationError(
-        f"{location!r} is not a location for the state",
-        f"Write {_SCHEMES}; for a file with a colon in its path, write file:PATH.",
-    )
-
-
-def _open_objects(location: str, folder: Path) -> Store:
-    try:
-        from reconciler.state_store.object_store import open_objects  # an optional package
-    except ImportError as error:
-        if error.name != "obstore":
-            raise
-        raise ConfigurationError(
-            f"{location} needs the package obstore, which is not installed",
-            "Install it with: pip install obstore",
-        ) from error
-    return open_objects(location, folder)

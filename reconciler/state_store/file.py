@@ -16,8 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import durable
+from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, problem
+from reconciler.state_store.port import (
+    Held,
+    Key,
+    RunFile,
+    Store,
+    conflict,
+    files_of_runs,
+    translated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,21 +41,27 @@ _WRITE_HINT = (
 )
 
 
-class FileStore:
+class FileStore(Store):
     """Keeps the state in a file.
 
     Args:
         location: as the user wrote it.
         path: the file. When it is a link, all that is beside it is beside the file that is meant,
             so that everybody meets at the same lock.
+        redactor: see `Store`.
         patience: seconds to wait for another process that is writing.
     """
 
-    def __init__(self, location: str, path: Path, *, patience: float = _PATIENCE) -> None:
-        self.location = location
+    def __init__(
+        self,
+        location: str,
+        path: Path,
+        redactor: Redactor | None = None,
+        *,
+        patience: float = _PATIENCE,
+    ) -> None:
         path = Path(os.path.realpath(path))
-        self.journals = path.parent
-        self.journal_prefix = f"{path.name}."
+        super().__init__(location, path.parent, f"{path.name}.", redactor or Redactor())
         self._paths = {Key.STATE: path, Key.LOCK: path.with_name(f"{path.name}.lock")}
         self._backup = path.with_name(f"{path.name}.backup")
         self._guard = path.with_name(f"{path.name}.guard")
@@ -55,25 +70,17 @@ class FileStore:
 
     def read(self, key: Key) -> Held | None:
         """See `Store`."""
-        try:
+        with translated(f"cannot read {self.location}", _READ_HINT):
             data = durable.read(self._paths[key])
-        except OSError as error:
-            raise problem(f"cannot read {self.location}", error, _READ_HINT) from error
         if data is None or (key is Key.LOCK and not data):
             return None
         return Held(data, _version(data))
 
-    def write(
-        self,
-        key: Key,
-        data: bytes,
-        expected: str | None,
-        message: str,
-        run: RunFile | None = None,
+    def _write(
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
     ) -> str:
-        """See `Store`."""
-        is_release = key is Key.LOCK and not data
-        try:
+        path, is_release = self._paths[key], key is Key.LOCK and not data
+        with translated(f"cannot write {self.location}", _WRITE_HINT):
             durable.make_folder(self.journals)
             with self._guarded():
                 now = self.read(key)
@@ -82,38 +89,28 @@ class FileStore:
                 if (now and now.version) != expected:
                     raise conflict(self.location)
                 if is_release:
-                    self._paths[key].unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
                     durable.sync_folder(self.journals)
-                    return _version(data)
+                    return ""
                 if run is not None:  # first: without it the state stays as it is
-                    self._keep(run)
-                self._replace(key, data)
-        except OSError as error:
-            raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
+                    durable.make_folder(self._runs)
+                    if run.id not in self._places():  # a killed run may have come so far
+                        durable.create(self._runs / run.name, run.data, mode=durable.PRIVATE)
+                backup = self._backup if key is Key.STATE else None
+                try:  # private: the state names monitors and what watches them
+                    durable.replace(path, data, mode=durable.PRIVATE, backup=backup)
+                except OSError:
+                    # Syncing the folder may have failed after the file was put in place.
+                    if durable.read(path) != data:
+                        raise
         return _version(data)
-
-    def runs(self) -> tuple[str, ...]:
-        """See `Store`."""
-        return tuple(self._files())
-
-    def run(self, run: str) -> bytes | None:
-        """See `Store`."""
-        name = self._files().get(run)
-        if name is None:
-            return None
-        try:
-            return durable.read(self._runs / name)
-        except OSError as error:
-            raise problem(f"cannot read {self._runs / name}", error, _READ_HINT) from error
 
     def trim(self, most: int) -> None:
         """See `Store`."""
-        try:
-            for name in [*self._files().values()][most:]:
+        hint = "Remove old runs by hand; the state does not need them."
+        with translated(f"cannot remove old runs from {self._runs}", hint):
+            for name in [*self._places().values()][most:]:
                 (self._runs / name).unlink(missing_ok=True)
-        except OSError as error:
-            hint = "Remove old runs by hand; the state does not need them."
-            raise problem(f"cannot remove old runs from {self._runs}", error, hint) from error
 
     def backup(self) -> str:
         """See `Store`."""
@@ -121,68 +118,51 @@ class FileStore:
             return f"there is no earlier save in {self._backup}"
         return f"the save before it is in {self._backup}: to use that, copy it over the state"
 
-    def _replace(self, key: Key, data: bytes) -> None:
-        try:
-            durable.replace(
-                self._paths[key],
-                data,
-                mode=durable.PRIVATE,  # the state names monitors and what watches them
-                backup=self._backup if key is Key.STATE else None,
-            )
-        except OSError:
-            # Syncing the folder may have failed after the file was put in place.
-            if durable.read(self._paths[key]) != data:
-                raise
-
-    def _keep(self, run: RunFile) -> None:
-        durable.make_folder(self._runs)
-        if run.id not in self._files():  # a killed run may have come so far
-            durable.create(self._runs / run.name, run.data, mode=durable.PRIVATE)
-
-    def _files(self) -> dict[str, str]:
-        try:
-            with suppress(FileNotFoundError):
-                return files_of_runs(path.name for path in self._runs.iterdir())
-        except OSError as error:
-            raise problem(f"cannot read {self._runs}", error, _READ_HINT) from error
+    def _places(self) -> dict[str, str]:
+        with (
+            translated(f"cannot read {self._runs}", _READ_HINT),
+            suppress(FileNotFoundError),
+        ):
+            return files_of_runs(path.name for path in self._runs.iterdir())
         return {}
+
+    def _read_run(self, place: str) -> bytes | None:
+        with translated(f"cannot read {self._runs / place}", _READ_HINT):
+            return durable.read(self._runs / place)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Keeps every other writer out, in this process or another."""
         # Writable, as an exclusive lock on NFS asks for that.
         descriptor = os.open(self._guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + self._patience
         try:
-            self._wait(descriptor)
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise StateError(
+                            f"cannot write {self.location}: another process has been writing for "
+                            f"{self._patience:g} s ({self._guard})",
+                            "Run the same command again. If no other run is active, another "
+                            "program has locked that file.",
+                        ) from None
+                    time.sleep(_PAUSE)
             yield
         finally:
             os.close(descriptor)
 
-    def _wait(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise StateError(
-                        f"cannot write {self.location}: another process has been writing for "
-                        f"{self._patience:g} s ({self._guard})",
-                        "Run the same command again. If no other run is active, another program "
-                        "has locked that file.",
-                    ) from None
-                time.sleep(_PAUSE)
-            else:
-                return
 
-
-def open_file(location: str, path: str, folder: Path) -> FileStore:
+def open_file(location: str, path: str, folder: Path, redactor: Redactor) -> FileStore:
     """The store in a file.
 
     Args:
         location: as the user wrote it.
         path: the part of it that is a path; `///ABSOLUTE` is what is left of a `file:` URL.
         folder: what a relative path starts from.
+        redactor: see `Store`.
 
     Raises:
         ConfigurationError: it names no file.
@@ -193,7 +173,8 @@ def open_file(location: str, path: str, folder: Path) -> FileStore:
         raise ConfigurationError(
             f"{location!r} is on another machine", "Write file:PATH or file:///ABSOLUTE/PATH."
         )
-    return FileStore(location, folder / os.path.expanduser(path))  # noqa: PTH111 - never raises
+    path = os.path.expanduser(path)  # noqa: PTH111 - never raises
+    return FileStore(location, folder / path, redactor)
 
 
 def _version(data: bytes) -> str:

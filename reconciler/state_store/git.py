@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, StateError, without_logins
 from reconciler.state_store.git_process import Answer, Git, hidden, logins
-from reconciler.state_store.port import Held, Key, RunFile, conflict, unknown
+from reconciler.state_store.port import Held, Key, RunFile, Store, conflict, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ _TREES: dict[Key, set[tuple[str, ...]]] = {
 }
 
 
-class GitStore:
+class GitStore(Store):
     """Keeps the state in a Git repository.
 
     Args:
@@ -52,20 +52,21 @@ class GitStore:
         ref: where the state is.
         git: in the repository whose configuration counts.
         folder: in which `.reconciler` with the journals is.
+        redactor: see `Store`.
     """
 
-    def __init__(self, location: str, remote: str, ref: str, git: Git, folder: Path) -> None:
-        self.location = location
-        self._remote = remote
-        self._git = git
-        self._refs = {Key.STATE: ref, Key.LOCK: f"{ref}-lock"}
+    def __init__(
+        self, location: str, remote: str, ref: str, git: Git, folder: Path, redactor: Redactor
+    ) -> None:
         # A token in the URL may be another one tomorrow, and the journals are to be found then.
         digest = hashlib.sha256(f"{without_logins(remote)}#{ref}".encode(errors="surrogateescape"))
         self._id = digest.hexdigest()[:12]
+        super().__init__(location, folder / ".reconciler", f"git-{self._id}.", redactor)
+        self._remote = remote
+        self._git = git
+        self._refs = {Key.STATE: ref, Key.LOCK: f"{ref}-lock"}
         self._at_hand = ""
         self._listed: tuple[str, dict[str, str]] | None = None
-        self.journals = folder / ".reconciler"
-        self.journal_prefix = f"git-{self._id}."
 
     def read(self, key: Key) -> Held | None:
         """See `Store`."""
@@ -85,15 +86,9 @@ class GitStore:
             self._hint(),
         )
 
-    def write(
-        self,
-        key: Key,
-        data: bytes,
-        expected: str | None,
-        message: str,
-        run: RunFile | None = None,
+    def _write(
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
     ) -> str:
-        """See `Store`."""
         ref = self._refs[key]
         is_release = key is Key.LOCK and not data
         commit = "" if is_release else self._commit(key, data, expected, message, run)
@@ -111,15 +106,6 @@ class GitStore:
             return self._known(key, commit)
         return self._resolve(key, commit, expected, answer)
 
-    def runs(self) -> tuple[str, ...]:
-        """See `Store`."""
-        return tuple(self._commits_of_runs())
-
-    def run(self, run: str) -> bytes | None:
-        """See `Store`."""
-        commit = self._commits_of_runs().get(run)
-        return None if commit is None else self._made("cat-file", "blob", f"{commit}:{_RUN}")
-
     def trim(self, most: int) -> None:
         """See `Store`; a history is never cut."""
 
@@ -130,7 +116,10 @@ class GitStore:
             f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
         )
 
-    def _commits_of_runs(self) -> dict[str, str]:
+    def _read_run(self, place: str) -> bytes | None:
+        return self._made("cat-file", "blob", f"{place}:{_RUN}")
+
+    def _places(self) -> dict[str, str]:
         """The commit that ends each run, the last one first."""
         held = self.read(Key.STATE)
         if held is None:
@@ -315,7 +304,8 @@ def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitS
     remote, environment, configured = hidden(git, remote)
     for login in configured:
         redactor.know(*login.secrets)
-    return GitStore(location, remote, ref, Git(folder, environment=environment), folder)
+    git = Git(folder, environment=environment)
+    return GitStore(location, remote, ref, git, folder, redactor)
 
 
 def _authored(author: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from urllib.parse import unquote
 
 from reconciler.context import waiting
 from reconciler.errors import ConfigurationError, StateError, without_logins
-from reconciler.state_store.port import problem
+from reconciler.state_store.port import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -245,26 +245,36 @@ class Git:
         Raises:
             StateError: cannot run git at all.
         """
-        try:
-            return self._run(arguments, given)
-        except OSError as error:
-            if (
-                isinstance(error, FileNotFoundError | NotADirectoryError)
-                and error.filename == "git"
-            ):
-                raise StateError("git is not on the PATH", "Install git.") from error
-            hint = "Check the permission to run git, and that TMPDIR exists and has free space."
-            raise problem("cannot run git", error, hint) from error
-
-    def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:
+        has_terminal = os.isatty(0)
+        around = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        environment = {**around, "LC_ALL": "C", **self._environment}
+        if not has_terminal:
+            environment["GIT_TERMINAL_PROMPT"] = "0"
+        hint = "Check the permission to run git, and that TMPDIR exists and has free space."
         with (
+            translated("cannot run git", hint),
             tempfile.TemporaryFile() as stdin,
             tempfile.TemporaryFile() as stdout,
             tempfile.TemporaryFile() as stderr,
         ):
             stdin.write(given)
             stdin.seek(0)
-            process = self._start(arguments, stdin.fileno(), stdout.fileno(), stderr.fileno())
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
+                    [*(_DEAF if has_terminal else ()), "git", *arguments],
+                    cwd=self._folder,
+                    env=environment,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    # Without a terminal nobody can be asked, so ssh shall not try to; with one, a
+                    # session of its own would take it away.
+                    start_new_session=not has_terminal,
+                )
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if error.filename != "git":
+                    raise
+                raise StateError("git is not on the PATH", "Install git.") from error
             if not self._wait(process):
                 words = f"git did not end within {self._timeout:g} s"
                 return Answer(is_ok=False, out=b"", words=words)
@@ -288,26 +298,6 @@ class Git:
             timer.join()
             _end(process)
         return time.monotonic() < too_late
-
-    def _start(
-        self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
-    ) -> subprocess.Popen[bytes]:
-        has_terminal = os.isatty(0)
-        around = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        environment = {**around, "LC_ALL": "C", **self._environment}
-        if not has_terminal:
-            environment["GIT_TERMINAL_PROMPT"] = "0"
-        return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
-            [*(_DEAF if has_terminal else ()), "git", *arguments],
-            cwd=self._folder,
-            env=environment,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            # Without a terminal nobody can be asked, so ssh shall not try to; with one, a session
-            # of its own would take it away.
-            start_new_session=not has_terminal,
-        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,23 +11,23 @@ import json
 import os
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from reconciler import durable
 from reconciler.core import json_text
 from reconciler.core.redactor import Redactor
 from reconciler.errors import StateError
-from reconciler.state_store.port import is_run, problem
+from reconciler.state_store.port import is_run, translated
 from reconciler.state_store.redacted import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from reconciler.core.model import JSON
     from reconciler.state_store.port import Store
 
 
-JSON: TypeAlias = Any
 _SUFFIX = ".journal"
 _READ_HINT = "Check your permission to read it; it has the results of a run that did not end."
 _WRITE_HINT = "Free some space or fix the permissions, then run the same command again."
@@ -47,13 +47,12 @@ class Journal:
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, store: Store, run: str, redactor: Redactor | None = None) -> Journal:
-        """A new journal beside the others of the store.
+    def create(cls, store: Store, run: str) -> Journal:
+        """A new journal beside the others of the store, which no known secret gets into either.
 
         Args:
             store: whose journal.
             run: the id of the run: letters, digits, `-` and `_`.
-            redactor: what keeps known secrets out of it; None for nothing.
 
         Raises:
             StateError: the file cannot be made, or is there already.
@@ -62,7 +61,7 @@ class Journal:
             raise ValueError(f"no id of a run: {run!r}")
         path = store.journals / f"{store.journal_prefix}{run}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
+        with translated(f"cannot make the journal {path}", _WRITE_HINT):
             durable.make_folder(path.parent)
             descriptor = os.open(path, flags, 0o600)
             try:
@@ -70,9 +69,7 @@ class Journal:
             except OSError:
                 os.close(descriptor)
                 raise
-        except OSError as error:
-            raise problem(f"cannot make the journal {path}", error, _WRITE_HINT) from error
-        return cls(path, descriptor, redactor)
+        return cls(path, descriptor, store.redactor)
 
     def append(self, entries: Sequence[Mapping[str, JSON]]) -> None:
         """Writes the entries, all of them durable when it returns.
@@ -80,26 +77,29 @@ class Journal:
         Raises:
             StateError: they cannot be written; none of them is there then.
         """
-        lines = "".join(f"{self._line(entry)}\n" for entry in entries)
-        with self._lock:
+        lines = []
+        for entry in entries:  # in ASCII, which can spell every text, even what is no valid Unicode
+            line = json.dumps(entry, separators=(",", ":"))
+            if self._redactor.holds(line):
+                line = json.dumps(without_secrets(entry, self._redactor), separators=(",", ":"))
+            lines.append(f"{line}\n")
+        data = "".join(lines).encode("ascii")
+        with self._lock, translated(f"cannot write the journal {self.path}", _WRITE_HINT):
             if self._descriptor is None:
                 raise StateError(
                     f"the journal {self.path} is closed", "Run the same command again."
                 )
+            size = os.fstat(self._descriptor).st_size
             try:
-                size = os.fstat(self._descriptor).st_size
-                self._write(self._descriptor, lines.encode("ascii"), size)
-            except OSError as error:
-                raise problem(
-                    f"cannot write the journal {self.path}", error, _WRITE_HINT
-                ) from error
-
-    def _line(self, entry: Mapping[str, JSON]) -> str:
-        """An entry in ASCII, as every text can be written in it, even what is no valid Unicode."""
-        text = json.dumps(entry, separators=(",", ":"))
-        if not self._redactor.holds(text):
-            return text
-        return json.dumps(without_secrets(entry, self._redactor), separators=(",", ":"))
+                durable.fill(self._descriptor, data)
+            except OSError:
+                # What is half written would spoil the line that comes after it.
+                try:
+                    os.ftruncate(self._descriptor, size)
+                except OSError:
+                    os.close(self._descriptor)
+                    self._descriptor = None
+                raise
 
     def close(self) -> None:
         """Ends writing and keeps the file, for the next run to find."""
@@ -117,18 +117,6 @@ class Journal:
         self.close()
         remove_journal(self.path)
 
-    def _write(self, descriptor: int, data: bytes, size: int) -> None:
-        try:
-            durable.fill(descriptor, data)
-        except OSError:
-            # What is half written would spoil the line that comes after it.
-            try:
-                os.ftruncate(descriptor, size)
-            except OSError:
-                self._descriptor = None
-                os.close(descriptor)
-            raise
-
 
 def found_journals(store: Store) -> list[Path]:
     """The journals of runs that did not end, sorted.
@@ -137,17 +125,14 @@ def found_journals(store: Store) -> list[Path]:
         StateError: their folder cannot be read.
     """
     prefix = store.journal_prefix
-    try:
-        with suppress(FileNotFoundError):
-            return sorted(
-                path
-                for path in store.journals.iterdir()
-                if path.name.startswith(prefix)
-                and path.name.endswith(_SUFFIX)
-                and is_run(path.name[len(prefix) : -len(_SUFFIX)])
-            )
-    except OSError as error:
-        raise problem(f"cannot read {store.journals}", error, _READ_HINT) from error
+    with translated(f"cannot read {store.journals}", _READ_HINT), suppress(FileNotFoundError):
+        return sorted(
+            path
+            for path in store.journals.iterdir()
+            if path.name.startswith(prefix)
+            and path.name.endswith(_SUFFIX)
+            and is_run(path.name[len(prefix) : -len(_SUFFIX)])
+        )
     return []
 
 
@@ -157,13 +142,10 @@ def remove_journal(path: Path) -> None:
     Raises:
         StateError: it cannot be removed.
     """
-    try:
-        with suppress(FileNotFoundError):
-            path.unlink()
-            durable.sync_folder(path.parent)
-    except OSError as error:
-        hint = "The state already has its contents: remove it by hand."
-        raise problem(f"cannot remove the journal {path}", error, hint) from error
+    hint = "The state already has its contents: remove it by hand."
+    with translated(f"cannot remove the journal {path}", hint), suppress(FileNotFoundError):
+        path.unlink()
+        durable.sync_folder(path.parent)
 
 
 def read_journal(path: Path) -> list[JSON]:
@@ -172,10 +154,8 @@ def read_journal(path: Path) -> list[JSON]:
     Raises:
         StateError: it cannot be read, or a line before the last is not JSON.
     """
-    try:
+    with translated(f"cannot read the journal {path}", _READ_HINT):
         data = durable.read(path)
-    except OSError as error:
-        raise problem(f"cannot read the journal {path}", error, _READ_HINT) from error
     *lines, torn = (data or b"").split(b"\n")
     entries = []
     for number, line in enumerate(lines, 1):

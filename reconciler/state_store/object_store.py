@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -35,14 +35,16 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from reconciler.context import waiting
 from reconciler.errors import ConfigurationError, StateError, without_logins
-from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, unknown
+from reconciler.state_store.port import Held, Key, RunFile, Store, conflict, files_of_runs, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from obstore import PutMode, UpdateVersion
+    from obstore import Attributes, PutMode, UpdateVersion
     from obstore.store import RetryConfig
+
+    from reconciler.core.redactor import Redactor
 
 
 _CLIENTS = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
@@ -77,7 +79,7 @@ class _Object(NamedTuple):
     mark: str | None
 
 
-class ObjectStore:
+class ObjectStore(Store):
     """Keeps the state in an object store.
 
     Args:
@@ -85,23 +87,26 @@ class ObjectStore:
         client: the bucket.
         key: where in the bucket.
         folder: in which `.reconciler` with the journals is.
+        redactor: see `Store`.
     """
 
     def __init__(
-        self, location: str, client: S3Store | GCSStore | AzureStore, key: str, folder: Path
+        self,
+        location: str,
+        client: S3Store | GCSStore | AzureStore,
+        key: str,
+        folder: Path,
+        redactor: Redactor,
     ) -> None:
-        self.location = location
         self._scheme = location.partition(":")[0]
+        prefix = f"{self._scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
+        super().__init__(location, folder / ".reconciler", prefix, redactor)
         self._client = client
         self._names = {Key.STATE: key, Key.LOCK: f"{key}.lock"}
         self._backup = f"{key}.backup"
         self._runs = f"{key}.runs"
         self._is_kept = False
         self._honours_conditions = False
-        self.journals = folder / ".reconciler"
-        self.journal_prefix = (
-            f"{self._scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
-        )
 
     def read(self, key: Key) -> Held | None:
         """See `Store`."""
@@ -110,21 +115,31 @@ class ObjectStore:
             return None
         return Held(found.data, found.version)
 
-    def write(
-        self,
-        key: Key,
-        data: bytes,
-        expected: str | None,
-        message: str,
-        run: RunFile | None = None,
+    def _write(
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
     ) -> str:
-        """See `Store`."""
         if key is Key.STATE:
             self._keep(expected)
-        if run is not None:  # first: without it the state stays as it is
-            self._put_run(run)
+        # The run first: without it the state stays as it is. A killed run may have come so far.
+        if run is not None and run.id not in self._places():
+            path = f"{self._runs}/{run.name}"
+            # It is there already after a put whose answer was lost.
+            with self._asking(f"write {path} beside"), suppress(AlreadyExistsError):
+                obstore.put(self._client, path, run.data, mode="create", use_multipart=False)
+        name = self._names[key]
         for _ in range(_ATTEMPTS):
-            version = self._attempt(key, data, expected)
+            mark = os.urandom(8).hex()
+            try:
+                mode = self._mode(key, expected)
+                marks: Attributes = {_MARK: mark}
+                done = obstore.put(
+                    self._client, name, data, mode=mode, attributes=marks, use_multipart=False
+                )
+                self._test_conditions(name, data)
+            except _FAILURES as error:
+                version = self._resolve(key, data, expected, mark, error)
+            else:
+                version = self._version(done)
             if version is not None:
                 return version
         raise StateError(
@@ -132,30 +147,11 @@ class ObjectStore:
             "Run the same command again later.",
         )
 
-    def runs(self) -> tuple[str, ...]:
-        """See `Store`."""
-        return tuple(self._files())
-
-    def run(self, run: str) -> bytes | None:
-        """See `Store`."""
-        name = self._files().get(run)
-        if name is None:
-            return None
-        try:
-            with waiting():
-                return bytes(obstore.get(self._client, f"{self._runs}/{name}").bytes())
-        except FileNotFoundError:
-            return None
-        except _FAILURES as error:
-            raise self._problem("read a run of", error) from error
-
     def trim(self, most: int) -> None:
         """See `Store`."""
-        try:
-            for name in [*self._files().values()][most:]:
+        with self._asking("remove old runs of"):
+            for name in [*self._places().values()][most:]:
                 obstore.delete(self._client, f"{self._runs}/{name}")
-        except _FAILURES as error:
-            raise self._problem("remove old runs of", error) from error
 
     def backup(self) -> str:
         """See `Store`."""
@@ -165,36 +161,24 @@ class ObjectStore:
             "earlier ones are in its versions if it keeps them"
         )
 
-    def _put_run(self, run: RunFile) -> None:
-        if run.id in self._files():
-            return  # a killed run had come so far
-        path = f"{self._runs}/{run.name}"
-        try:
-            with suppress(AlreadyExistsError):  # by a put whose answer was lost
-                obstore.put(self._client, path, run.data, mode="create", use_multipart=False)
-        except _FAILURES as error:
-            raise self._problem(f"write {path} beside", error) from error
-
-    def _files(self) -> dict[str, str]:
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Waits for the server, and says what could not be done with the state."""
         try:
             with waiting():
-                pages = [*obstore.list(self._client, prefix=self._runs)]
-            return files_of_runs(item["path"].rpartition("/")[2] for page in pages for item in page)
+                yield
         except _FAILURES as error:
-            raise self._problem("read the runs of", error) from error
+            raise self._problem(what, error) from error
 
-    def _attempt(self, key: Key, data: bytes, expected: str | None) -> str | None:
-        """One conditional put; the new version, or None if it was refused without a reason."""
-        name, mark = self._names[key], os.urandom(8).hex()
-        try:
-            mode = self._mode(key, expected)
-            done = obstore.put(
-                self._client, name, data, mode=mode, attributes={_MARK: mark}, use_multipart=False
-            )
-            self._test_conditions(name, data)
-        except _FAILURES as error:
-            return self._resolve(key, data, expected, mark, error)
-        return self._version(done)
+    def _places(self) -> dict[str, str]:
+        with self._asking("read the runs of"):
+            pages = [*obstore.list(self._client, prefix=self._runs)]
+        return files_of_runs(item["path"].rpartition("/")[2] for page in pages for item in page)
+
+    def _read_run(self, place: str) -> bytes | None:
+        with self._asking("read a run of"), suppress(FileNotFoundError):
+            return bytes(obstore.get(self._client, f"{self._runs}/{place}").bytes())
+        return None
 
     def _mode(self, key: Key, expected: str | None) -> PutMode:
         if expected is not None:
@@ -232,16 +216,14 @@ class ObjectStore:
         raise self._problem("write", error) from error
 
     def _get(self, key: Key) -> _Object | None:
-        try:
-            with waiting():
+        with self._asking("read"):
+            try:
                 found = obstore.get(self._client, self._names[key])
                 data = bytes(found.bytes())
-        except FileNotFoundError as error:
-            if _NO_BUCKET.search(str(error)):  # or a typing error would look like an empty state
-                raise self._problem("read", error) from error
-            return None
-        except _FAILURES as error:
-            raise self._problem("read", error) from error
+            except FileNotFoundError as error:
+                if _NO_BUCKET.search(str(error)):  # or a typing error would look like no state
+                    raise
+                return None
         mark = found.attributes.get(_MARK)
         return _Object(data, self._version(found.meta), None if mark is None else str(mark))
 
@@ -251,10 +233,8 @@ class ObjectStore:
             now = self._get(Key.STATE)
             if now is None or now.version != expected:
                 raise conflict(self.location)
-            try:
+            with self._asking(f"keep {self._backup}, a copy of"):
                 obstore.put(self._client, self._backup, now.data, use_multipart=False)
-            except _FAILURES as error:
-                raise self._problem(f"keep {self._backup}, a copy of", error) from error
         self._is_kept = True
 
     def _test_conditions(self, name: str, data: bytes) -> None:
@@ -266,13 +246,8 @@ class ObjectStore:
         if self._honours_conditions:
             return
         try:
-            obstore.put(
-                self._client,
-                name,
-                data,
-                mode=self._update(_NEVER[self._scheme]),
-                use_multipart=False,
-            )
+            never = self._update(_NEVER[self._scheme])
+            obstore.put(self._client, name, data, mode=never, use_multipart=False)
         except _REFUSALS:
             self._honours_conditions = True
             return
@@ -305,13 +280,14 @@ class ObjectStore:
         )
 
 
-def open_objects(location: str, folder: Path) -> ObjectStore:
+def open_objects(location: str, folder: Path, redactor: Redactor) -> ObjectStore:
     """The store in a bucket.
 
     Args:
         location: `SCHEME://BUCKET/KEY`, as the user wrote it; a KEY that is empty or ends in a
             slash is a folder.
         folder: the current folder, for the journals.
+        redactor: see `Store`.
 
     Raises:
         ConfigurationError: it is not of that form, or the environment does not say who asks.
@@ -337,7 +313,7 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
             f"{location} cannot be used: {_reason(error)}",
             f"Check the {_PREFIXES[scheme]}… variables.",
         ) from error
-    return ObjectStore(location, client, key, folder)
+    return ObjectStore(location, client, key, folder, redactor)
 
 
 def _check_settings(scheme: str) -> None:

@@ -1,21 +1,27 @@
 """What a store promises, whichever place it keeps the state in.
 
-Rule: a store moves bytes and compares versions; it does not know what they say. Every write is a
-compare-and-swap, and a write that is reported as failed has not happened as far as can be known.
+Rule: a store moves bytes and compares versions; it does not know what they say, but for known
+secrets, which it keeps out (`redacted`). Every write is a compare-and-swap, and a write that is
+reported as failed has not happened as far as can be known.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ConflictError, StateError
+from reconciler.state_store.redacted import cleaned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from reconciler.core.redactor import Redactor
 
 
 _RUN = re.compile(r"[A-Za-z0-9_-]+")
@@ -61,34 +67,34 @@ class RunFile(NamedTuple):
         return f"{self.serial:010}.{self.id}.json"
 
 
-class Store(Protocol):
+class Store(ABC):
     """Keeps the state and its lock. Every method may be called from several threads at once.
 
     Attributes:
         location: as the user wrote it, but for a password in it; for messages.
         journals: local folder in which the journals of this store are kept.
         journal_prefix: what the names of those journals begin with.
+        redactor: what keeps known secrets out of the store and its journals.
     """
 
-    location: str
-    journals: Path
-    journal_prefix: str
+    def __init__(
+        self, location: str, journals: Path, journal_prefix: str, redactor: Redactor
+    ) -> None:
+        self.location = location
+        self.journals = journals
+        self.journal_prefix = journal_prefix
+        self.redactor = redactor
 
+    @abstractmethod
     def read(self, key: Key) -> Held | None:
         """What is kept under the key; None if nothing is.
 
         Raises:
             StateError: it cannot be read, or is not of this tool.
         """
-        ...
 
     def write(
-        self,
-        key: Key,
-        data: bytes,
-        expected: str | None,
-        message: str,
-        run: RunFile | None = None,
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None = None
     ) -> str:
         """Puts data under the key in place of what has the version `expected`.
 
@@ -109,7 +115,17 @@ class Store(Protocol):
             ConflictError: something else is there; it was left as it is.
             StateError: it cannot be written, or it is not known whether it was.
         """
-        ...
+        if run is not None:
+            author = self.redactor.text(run.author)
+            run = run._replace(data=cleaned(run.data, self.redactor), author=author)
+        data = cleaned(data, self.redactor)
+        return self._write(key, data, expected, self.redactor.text(message), run)
+
+    @abstractmethod
+    def _write(
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
+    ) -> str:
+        """See `write`; there is no known secret in it any more."""
 
     def runs(self) -> tuple[str, ...]:
         """The ids of the runs that are kept, the last one first.
@@ -117,7 +133,7 @@ class Store(Protocol):
         Raises:
             StateError: they cannot be read.
         """
-        ...
+        return tuple(self._places())
 
     def run(self, run: str) -> bytes | None:
         """What is kept of a run; None if nothing is.
@@ -125,19 +141,28 @@ class Store(Protocol):
         Raises:
             StateError: it cannot be read.
         """
-        ...
+        place = self._places().get(run)
+        return None if place is None else self._read_run(place)
 
+    @abstractmethod
     def trim(self, most: int) -> None:
         """Removes what is kept of runs beyond the last so many, where each is a file of its own.
 
         Raises:
             StateError: one cannot be removed.
         """
-        ...
 
+    @abstractmethod
+    def _places(self) -> Mapping[str, str]:
+        """Where each run is, such as the name of its file; the last run first."""
+
+    @abstractmethod
+    def _read_run(self, place: str) -> bytes | None:
+        """What is there of a run; None if it is gone."""
+
+    @abstractmethod
     def backup(self) -> str:
         """A phrase for an error message: where an earlier state can be found."""
-        ...
 
 
 def files_of_runs(names: Iterable[str]) -> dict[str, str]:
@@ -155,11 +180,15 @@ def is_run(text: str) -> bool:
     return _RUN.fullmatch(text) is not None
 
 
-def problem(what: str, error: OSError, hint: str) -> StateError:
-    """An error of the operating system as one of the state's."""
-    reason = error.strerror or str(error)
-    where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
-    return StateError(f"{what}: {reason}{where}", hint)
+@contextmanager
+def translated(what: str, hint: str) -> Iterator[None]:
+    """Makes an error of the operating system one of the state's."""
+    try:
+        yield
+    except OSError as error:
+        reason, name = error.strerror or str(error), error.filename
+        where = f" ({os.fsdecode(name)})" if isinstance(name, str | bytes) else ""
+        raise StateError(f"{what}: {reason}{where}", hint) from error
 
 
 def conflict(location: str) -> ConflictError:

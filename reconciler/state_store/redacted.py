@@ -1,4 +1,4 @@
-"""A store that known secrets do not get into, whatever place it keeps the state in.
+"""How known secrets are kept out of a store and its journals.
 
 Rule: what is written stays the JSON document that it is. What the state says of a field that holds
 a secret is decided before (`state.without_secrets`); this is the second line. It is for what others
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reconciler.core.model import JSON
     from reconciler.core.redactor import Redactor
-    from reconciler.state_store.port import Held, Key, RunFile, Store
 
 _BY_FIELD = frozenset({"fields", "unseen", "left", "body"})
 """What has a value for each field."""
@@ -23,57 +22,15 @@ _SAID = frozenset({"value", "sent", "before", "after", "message", "actor", "pipe
 """What is a value of a field, or a text of others; in `bindings` there are addresses."""
 
 
-class RedactedStore:
-    """Writes to another store what is left without secrets."""
-
-    def __init__(self, store: Store, redactor: Redactor) -> None:
-        self.location = store.location
-        self.journals = store.journals
-        self.journal_prefix = store.journal_prefix
-        self._store = store
-        self._redactor = redactor
-
-    def read(self, key: Key) -> Held | None:
-        """See `Store`."""
-        return self._store.read(key)
-
-    def write(
-        self,
-        key: Key,
-        data: bytes,
-        expected: str | None,
-        message: str,
-        run: RunFile | None = None,
-    ) -> str:
-        """See `Store`."""
-        cleaned = self._cleaned(data)
-        if run is not None:
-            author = self._redactor.text(run.author)
-            run = run._replace(data=self._cleaned(run.data), author=author)
-        return self._store.write(key, cleaned, expected, self._redactor.text(message), run)
-
-    def runs(self) -> tuple[str, ...]:
-        """See `Store`."""
-        return self._store.runs()
-
-    def run(self, run: str) -> bytes | None:
-        """See `Store`."""
-        return self._store.run(run)
-
-    def trim(self, most: int) -> None:
-        """See `Store`."""
-        self._store.trim(most)
-
-    def backup(self) -> str:
-        """See `Store`."""
-        return self._store.backup()
-
-    def _cleaned(self, data: bytes) -> bytes:
+def cleaned(data: bytes, redactor: Redactor) -> bytes:
+    """What is left of the text of a JSON document without secrets."""
+    try:
         text = data.decode("utf-8", "surrogatepass")
-        if not self._redactor.holds(text):
-            return data
-        cleaned = without_secrets(json.loads(text), self._redactor)
-        return f"{json.dumps(cleaned, indent=1)}\n".encode("ascii")
+    except UnicodeDecodeError:  # no document, and nothing that is written here
+        return data
+    if not redactor.holds(text):
+        return data
+    return f"{json.dumps(without_secrets(json.loads(text), redactor), indent=1)}\n".encode("ascii")
 
 
 def without_secrets(document: JSON, redactor: Redactor) -> JSON:

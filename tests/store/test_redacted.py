@@ -49,8 +49,8 @@ def test_no_commit_holds_a_secret(
 
 
 def test_a_journal_holds_no_secret(tmp_path: Path) -> None:
-    store = open_store(f"file:{tmp_path}/state.json")
-    journal = Journal.create(store, "run", _knowing())
+    store = open_store(f"file:{tmp_path}/state.json", redactor=_knowing())
+    journal = Journal.create(store, "run")
     body = {"body": {"note": _SECRET, "map": {_SECRET: 1}}}
     journal.append([body, {"b": "plain ü"}])
     journal.close()

@@ -123,161 +123,6 @@ def _plain(text: str) -> str:
 _BEATS = 4
 """How often a lease is renewed within its length."""
 _PATIENCE = 15.0
-
-
-class _Taken(NamedTuple):
-    """A lease that was acquired.
-
-    Attributes:
-        version: of the lock with that lease.
-        since: when that was, by the monotonic clock; a moment before it was written.
-    """
-
-    lease: Lease
-    version: str
-    since: float
-
-
-class Heartbeat:
-    """Renews a lease until it is stopped or the lease is lost.
-
-    Args:
-        store: where the lease is.
-        taken: the lease as it was acquired.
-        clock: what time it is.
-        cancellation: is cancelled when the lease is lost; it lapses with the lease, too.
-        reporter: is told of a loss.
-        is_stuck: whether the run does not get on any more; asked before each renewal.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        taken: _Taken,
-        clock: Clock,
-        cancellation: Cancellation,
-        reporter: Reporter,
-        is_stuck: Callable[[], bool],
-    ) -> None:
-        self._store = store
-        self._lease = taken.lease
-        self._version = taken.version
-        self._ends = taken.since + taken.lease.length
-        self._clock = clock
-        self._cancellation = cancellation
-        self._reporter = reporter
-        self._is_stuck = is_stuck
-        self._failure = ""
-        self._told = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=target, name=f"lease-{target.__name__}", daemon=True)
-            for target in (self._beat, self._watch)
-        ]
-
-    def start(self) -> None:
-        """Begins to renew."""
-        self._keep()
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Ends renewing; waits for a renewal that is under way, but not for ever."""
-        self._stop.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(_PATIENCE)
-
-    def release(self) -> str:
-        """Gives the lock back if it is still ours; after `stop`.
-
-        Returns:
-            What went wrong, as a sentence; empty if nothing did, or if the loss was told before.
-        """
-        was_lost = not self._told.acquire(blocking=False)
-        message = f"Release the lock of run {self._lease.id}"
-        try:
-            try:
-                self._store.write(Key.LOCK, b"", self._version, message)
-            except ConflictError:
-                held, reason = self._ours()
-                if held is None:
-                    return "" if was_lost else f"The lock was no longer this run's: {reason}."
-                self._store.write(Key.LOCK, b"", held.version, message)
-        except StateError as error:
-            return (
-                f"The lock of {self._store.location} could not be released: {error}. A waiting "
-                f"run takes it over after {self._lease.length:g} s; to release it now, run: "
-                f"{self._lease.unlock}"
-            )
-        return ""
-
-    def _beat(self) -> None:
-        while not self._stop.wait(self._lease.length / _BEATS):
-            if self._is_stuck():
-                self._lose(
-                    "a request is still open long after its deadline, so the lock is not renewed"
-                )
-                return
-            self._renew()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(max(0.0, self._ends - self._clock.monotonic())):
-            if self._clock.monotonic() >= self._ends:
-                why = f": {self._failure}" if self._failure else ""
-                self._lose(f"it could not be renewed for {self._lease.length:g} s{why}")
-
-    def _renew(self) -> None:
-        started = self._clock.monotonic()
-        lease = self._lease.renewed()
-        message = f"Renew the lock of run {lease.id}"
-        try:
-            version = self._store.write(Key.LOCK, lease.encoded(), self._version, message)
-        except ConflictError:
-            self._look()
-        except StateError as error:  # told if the time is over before a later one succeeds
-            self._failure = str(error)
-        else:
-            self._lease, self._version, self._failure = lease, version, ""
-            self._ends = started + lease.length
-            self._keep()
-
-    def _look(self) -> None:
-        """Finds out whose the lock is after a renewal that was refused."""
-        try:
-            held, reason = self._ours()
-        except StateError as error:
-            self._failure = str(error)
-            return
-        if held is None:
-            self._lose(reason)
-            return
-        # A renewal that had been given up has arrived late.
-        self._version = held.version
-        self._lease = decoded(held.data) or self._lease
-
-    def _ours(self) -> tuple[Held | None, str]:
-        """The lock if it is ours, and if not, what it is."""
-        held = self._store.read(Key.LOCK)
-        if held is None:
-            return None, "someone released it"
-        lease = decoded(held.data)
-        if lease is None:
-            return None, "someone overwrote it"
-        if (lease.id, lease.process) != (self._lease.id, self._lease.process):
-            return None, f"{lease} took it over"
-        return held, ""
-
-    def _keep(self) -> None:
-        self._cancellation.lapse_at(self._ends, f"{LOST}: it was not renewed in time")
-
-    def _lose(self, reason: str) -> None:
-        self._stop.set()
-        if self._told.acquire(blocking=False):
-            self._cancellation.cancel(f"{LOST}: {reason}")
-            self._reporter.tell(LockMoved(LockState.LOST, reason))
-
-
 LOST = "the lock was lost"
 UNREADABLE = "unreadable"
 """What to call a lock that is no lease, to break it."""
@@ -337,16 +182,14 @@ def hold(
         length=options.length,
         account=_plain(account),
     )
-    taken = _acquired(store, wanted, clock, options, reporter, cancellation)
-    heartbeat = Heartbeat(store, taken, clock, cancellation, reporter, options.is_stuck)
+    held = _Hold(store, wanted, clock, options, reporter, cancellation)
+    lease = held.acquire()
     try:
-        heartbeat.start()
+        held.start()
         reporter.tell(LockMoved(LockState.TAKEN))
-        yield taken.lease
+        yield lease
     finally:
-        heartbeat.stop()
-        if state_error := heartbeat.release():
-            reporter.say(state_error)
+        held.release()
         reporter.tell(LockMoved(LockState.RELEASED))
 
 
@@ -395,72 +238,189 @@ def break_lock(store: Store, run: str) -> bool:
     return True
 
 
-def _acquired(
-    store: Store,
-    wanted: Lease,
-    clock: Clock,
-    options: LockOptions,
-    reporter: Reporter,
-    cancellation: Cancellation,
-) -> _Taken:
-    """The lock, once it is free.
+class _Hold:
+    """One run's hold on the lock: takes a lease, renews it until it is lost, and gives it back.
 
     Args:
         store: whose lock.
         wanted: the lease that is to be there, but for the time at which it is acquired.
         clock: what time it is.
-        options: how long to wait, and how often to look.
-        reporter: is told what is waited for.
-        cancellation: ends the waiting.
+        options: how long to wait, how often to look, and whether the run is stuck.
+        reporter: is told what is waited for, and of a loss.
+        cancellation: ends the waiting; is cancelled when the lease is lost, and lapses with it.
     """
 
-    def say(text: str) -> None:
-        reporter.tell(LockMoved(LockState.WAITING, text))
-        reporter.say(text)
+    def __init__(
+        self,
+        store: Store,
+        wanted: Lease,
+        clock: Clock,
+        options: LockOptions,
+        reporter: Reporter,
+        cancellation: Cancellation,
+    ) -> None:
+        self._store = store
+        self._lease = wanted
+        self._version = ""
+        self._ends = 0.0
+        self._clock = clock
+        self._options = options
+        self._reporter = reporter
+        self._cancellation = cancellation
+        self._failure = ""
+        self._told = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"lease-{target.__name__}", daemon=True)
+            for target in (self._beat, self._watch)
+        ]
 
-    began = seen_at = clock.monotonic()
-    seen, said_at, races = "", -math.inf, 0
-    while races < _RACES:
-        held, why = store.read(Key.LOCK), ""
-        if held is not None:
-            now, lease = clock.monotonic(), _lease(store, held)
-            if held.version != seen:
-                seen, seen_at = held.version, now
-            if is_dead(lease):
-                why = "belongs to a dead process on this machine"
-            elif now - seen_at >= lease.length:
-                why = f"has not been renewed in {lease.length:g} s of waiting"
-            else:
-                waited = now - began
-                if waited >= options.timeout:
-                    raise _locked(store, lease, waited if options.timeout else 0.0)
-                if now - said_at >= _SAY_EVERY:
-                    said_at = now
-                    is_endless = math.isinf(options.timeout)
-                    far = "." if is_endless else f": {waited:.0f} of {options.timeout:.0f} s"
-                    say(f"Waiting for the lock of {lease}, which is running {lease.operation}{far}")
-                # Varied, so that those who wait do not ask in step.
-                pause = random.uniform(*options.poll)  # noqa: S311
-                pause = min(pause, options.timeout - waited, seen_at + lease.length - now)
-                if cancellation.wait(max(_SHORTEST_POLL, pause)):
-                    raise LockedError(cancellation.reason, "Run the same command again.")
+    def acquire(self) -> Lease:
+        """Takes the lock once it is free; returns the lease that is there then."""
+        store, clock, options = self._store, self._clock, self._options
+        began = seen_at = clock.monotonic()
+        seen, said_at, races = "", -math.inf, 0
+        while races < _RACES:
+            held, why = store.read(Key.LOCK), ""
+            if held is not None:
+                now, lease = clock.monotonic(), _lease(store, held)
+                if held.version != seen:
+                    seen, seen_at = held.version, now
+                if is_dead(lease):
+                    why = "belongs to a dead process on this machine"
+                elif now - seen_at >= lease.length:
+                    why = f"has not been renewed in {lease.length:g} s of waiting"
+                else:
+                    waited = now - began
+                    if waited >= options.timeout:
+                        raise _locked(store, lease, waited if options.timeout else 0.0)
+                    if now - said_at >= _SAY_EVERY:
+                        said_at = now
+                        is_endless = math.isinf(options.timeout)
+                        far = "." if is_endless else f": {waited:.0f} of {options.timeout:.0f} s"
+                        self._say(
+                            f"Waiting for the lock of {lease}, which is running "
+                            f"{lease.operation}{far}"
+                        )
+                    # Varied, so that those who wait do not ask in step.
+                    pause = random.uniform(*options.poll)  # noqa: S311
+                    pause = min(pause, options.timeout - waited, seen_at + lease.length - now)
+                    if self._cancellation.wait(max(_SHORTEST_POLL, pause)):
+                        raise LockedError(self._cancellation.reason, "Run the same command again.")
+                    continue
+                why = f"The lock of {lease} {why}; taking it over."
+            since = clock.monotonic()  # a moment before it is written
+            taken = self._lease._replace(acquired_at=written(clock.now()))
+            message = f"Lock for {taken.operation} by run {taken.id}"
+            try:
+                version = store.write(Key.LOCK, taken.encoded(), held and held.version, message)
+            except ConflictError:  # somebody else was faster
+                races += 1
                 continue
-            why = f"The lock of {lease} {why}; taking it over."
-        since = clock.monotonic()
-        taken = wanted._replace(acquired_at=written(clock.now()))
-        message = f"Lock for {taken.operation} by run {taken.id}"
+            if why:
+                self._say(why)
+            self._keep(taken, version, since)
+            return taken
+        raise LockedError(
+            f"the lock of {store.location} keeps changing its holder",
+            "Run the same command again later.",
+        )
+
+    def start(self) -> None:
+        """Begins to renew."""
+        for thread in self._threads:
+            thread.start()
+
+    def release(self) -> None:
+        """Ends renewing and gives the lock back if it is still ours; says what went wrong.
+
+        It waits for a renewal that is under way, but not for ever. A loss is told only once.
+        """
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(_PATIENCE)
+        was_lost = not self._told.acquire(blocking=False)
+        message = f"Release the lock of run {self._lease.id}"
         try:
-            version = store.write(Key.LOCK, taken.encoded(), held and held.version, message)
-        except ConflictError:  # somebody else was faster
-            races += 1
-            continue
-        if why:
-            say(why)
-        return _Taken(taken, version, since)
-    raise LockedError(
-        f"the lock of {store.location} keeps changing its holder",
-        "Run the same command again later.",
-    )
+            try:
+                self._store.write(Key.LOCK, b"", self._version, message)
+            except ConflictError:
+                held, reason = self._ours()
+                if held is not None:
+                    self._store.write(Key.LOCK, b"", held.version, message)
+                elif not was_lost:
+                    self._reporter.say(f"The lock was no longer this run's: {reason}.")
+        except StateError as error:
+            self._reporter.say(
+                f"The lock of {self._store.location} could not be released: {error}. A waiting "
+                f"run takes it over after {self._lease.length:g} s; to release it now, run: "
+                f"{self._lease.unlock}"
+            )
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._lease.length / _BEATS):
+            if self._options.is_stuck():
+                self._lose(
+                    "a request is still open long after its deadline, so the lock is not renewed"
+                )
+                return
+            self._renew()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(max(0.0, self._ends - self._clock.monotonic())):
+            if self._clock.monotonic() >= self._ends:
+                why = f": {self._failure}" if self._failure else ""
+                self._lose(f"it could not be renewed for {self._lease.length:g} s{why}")
+
+    def _renew(self) -> None:
+        started = self._clock.monotonic()
+        lease = self._lease.renewed()
+        message = f"Renew the lock of run {lease.id}"
+        try:
+            try:
+                version = self._store.write(Key.LOCK, lease.encoded(), self._version, message)
+            except ConflictError:
+                held, reason = self._ours()
+                if held is None:
+                    self._lose(reason)
+                else:  # a renewal that had been given up has arrived late
+                    self._version = held.version
+                    self._lease = decoded(held.data) or self._lease
+                return
+        except StateError as error:  # told if the time is over before a later one succeeds
+            self._failure = str(error)
+            return
+        self._failure = ""
+        self._keep(lease, version, started)
+
+    def _ours(self) -> tuple[Held | None, str]:
+        """The lock if it is ours, and if not, what it is."""
+        held = self._store.read(Key.LOCK)
+        if held is None:
+            return None, "someone released it"
+        lease = decoded(held.data)
+        if lease is None:
+            return None, "someone overwrote it"
+        if (lease.id, lease.process) != (self._lease.id, self._lease.process):
+            return None, f"{lease} took it over"
+        return held, ""
+
+    def _keep(self, lease: Lease, version: str, since: float) -> None:
+        """Holds the lease that was written under this version, from a moment before that."""
+        self._lease, self._version = lease, version
+        self._ends = since + lease.length
+        self._cancellation.lapse_at(self._ends, f"{LOST}: it was not renewed in time")
+
+    def _lose(self, reason: str) -> None:
+        self._stop.set()
+        if self._told.acquire(blocking=False):
+            self._cancellation.cancel(f"{LOST}: {reason}")
+            self._reporter.tell(LockMoved(LockState.LOST, reason))
+
+    def _say(self, text: str) -> None:
+        self._reporter.tell(LockMoved(LockState.WAITING, text))
+        self._reporter.say(text)
 
 
 def _lease(store: Store, held: Held) -> Lease:

@@ -268,7 +268,10 @@ class AlertSiteError(ReconcilerError):
     """
 
     exit_code = ExitCode.UNAVAILABLE
-    may_have_arrived = False
+
+    def __init__(self, message: str, hint: str = "", *, may_have_arrived: bool = False) -> None:
+        super().__init__(message, hint)
+        self.may_have_arrived = may_have_arrived
 
 
 class UnavailableError(AlertSiteError):
@@ -286,8 +289,7 @@ class UnavailableError(AlertSiteError):
         may_have_arrived: bool = False,
         is_away: bool = True,
     ) -> None:
-        super().__init__(message, hint)
-        self.may_have_arrived = may_have_arrived
+        super().__init__(message, hint, may_have_arrived=may_have_arrived)
         self.is_away = is_away
 
 

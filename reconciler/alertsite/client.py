@@ -107,7 +107,12 @@ class Reader:
         for kind in kinds:
             for monitor in self._list(kind):
                 holders.setdefault(monitor.id, []).append(kind)
-        return [_typed(monitor, holders.get(monitor.id, [])) for monitor in monitors]
+        typed = []
+        for monitor in monitors:
+            found = holders.get(monitor.id, [])  # several, if AlertSite ignores the filter
+            is_told = monitor.type is None and len(found) == 1
+            typed.append(monitor._replace(type=found[0]) if is_told else monitor)
+        return typed
 
     def read_monitor(self, number: int) -> Live | None:
         """The monitor of that id; None if AlertSite says that it has none (documented: 404).
@@ -129,15 +134,12 @@ class Reader:
             )
             error.hint = f"{error.hint} {why}".lstrip()
             raise
-        items = _items(found, path, self._session)
+        items = self._items(found, path)
         if not items:
             return None
-        if len(items) != 1 or _live(items[0], path).id != number:
-            raise NonsenseError(
-                f"GET {path} did not return monitor {number}",
-                _hint(self._session),
-            )
-        return _live(items[0], path)
+        if len(items) != 1 or (monitor := _live(items[0], path)).id != number:
+            raise NonsenseError(f"GET {path} did not return monitor {number}", self._hint())
+        return monitor
 
     def read_monitors(self, numbers: Collection[int]) -> dict[int, Live | None]:
         """The monitors of those ids, None for each that AlertSite has not; some at a time.
@@ -223,11 +225,26 @@ class Reader:
 
     def _page(self, query: Mapping[str, str], allowance: Allowance) -> _Page:
         answer = self._session.request("GET", "/monitors", query=query, allowance=allowance)
-        monitors = [_live(item, "/monitors") for item in _items(answer, "/monitors", self._session)]
+        monitors = [_live(item, "/monitors") for item in self._items(answer, "/monitors")]
         metadata = answer.get("metadata") if isinstance(answer, dict) else None
         resultset = metadata.get("resultset") if isinstance(metadata, dict) else None
         told = resultset if isinstance(resultset, dict) else {}
         return _Page(monitors, _number(told.get("limit")), _number(told.get("count")))
+
+    def _items(self, answer: JSON, path: str) -> list[JSON]:
+        """The monitors of an answer: `{"results": […]}`, a list or a bare monitor (unknown)."""
+        if isinstance(answer, list):
+            return answer
+        if isinstance(answer, dict):
+            results = answer.get("results")
+            if isinstance(results, list):
+                return results
+            if "id" in answer:
+                return [answer]
+        raise NonsenseError(f"GET {path} returned JSON without a list of monitors", self._hint())
+
+    def _hint(self) -> str:
+        return f"Check {self._session.site.wording.url}: it must end in /api/v3."
 
 
 class _Page(NamedTuple):
@@ -267,12 +284,11 @@ class Writer(Reader):
         answer = self._session.request("POST", path, body=body, secrets=secrets)
         number = _number(answer.get("id")) if isinstance(answer, dict) else None
         if number is None:
-            error = NonsenseError(
+            raise NonsenseError(
                 f"POST {path} did not return the id of the new monitor",
                 "Run the same command again: it looks up the monitor by kind and name.",
+                may_have_arrived=True,
             )
-            error.may_have_arrived = True
-            raise error
         return number
 
     def delete(self, path: str) -> None:
@@ -296,32 +312,11 @@ class Writer(Reader):
         answer = self._session.request("PATCH", path, body=body, secrets=secrets)
         number = _number(answer.get("id")) if isinstance(answer, dict) else None
         if secrets and answer is not None and number != _number(path.rpartition("/")[2]):
-            error = NonsenseError(
+            raise NonsenseError(
                 f"PATCH {path} did not return the id of the monitor, and nothing else shows "
-                "whether AlertSite kept a secret"
+                "whether AlertSite kept a secret",
+                may_have_arrived=True,
             )
-            error.may_have_arrived = True
-            raise error
-
-
-def _items(answer: JSON, path: str, session: Session) -> list[JSON]:
-    """The monitors of an answer: `{"results": […]}`, a bare list or a bare monitor (unknown)."""
-    if isinstance(answer, list):
-        return answer
-    if isinstance(answer, dict):
-        results = answer.get("results")
-        if isinstance(results, list):
-            return results
-        if "id" in answer:
-            return [answer]
-    raise NonsenseError(
-        f"GET {path} returned JSON without a list of monitors",
-        _hint(session),
-    )
-
-
-def _hint(session: Session) -> str:
-    return f"Check {session.wording.url}: it must end in /api/v3."
 
 
 def _live(item: JSON, path: str) -> Live:
@@ -332,19 +327,13 @@ def _live(item: JSON, path: str) -> Live:
         shown = json.dumps(item["id"], ensure_ascii=False)
         if len(shown) > _LONGEST_ID:
             shown = f"{shown[:_LONGEST_ID]}…"
-        what = (
-            f"a monitor whose id is {shown}, which is not a number of at most {_MAX_DIGITS} digits"
+        raise NonsenseError(
+            f"GET {path} returned a monitor whose id is {shown}, which is not a number of at most "
+            f"{_MAX_DIGITS} digits",
+            _ID_HINT,
         )
-        raise NonsenseError(f"GET {path} returned {what}", _ID_HINT)
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)
-
-
-def _typed(monitor: Live, kinds: Sequence[str]) -> Live:
-    """The monitor with the one kind whose list holds it; in several, the filter is ignored."""
-    if monitor.type is not None or len(kinds) != 1:
-        return monitor
-    return monitor._replace(type=kinds[0])
 
 
 def _number(value: JSON) -> int | None:

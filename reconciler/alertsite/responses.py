@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core import json_text
@@ -143,9 +142,8 @@ def content(response: httpx.Response, request: str, site: Site) -> JSON:
     except ValueError as error:
         raise _nonsense(response, request, site, why=str(error)) from error
     if _errors_in(data):
-        refusal = RejectedError(f"{request}: {words(response)}")
-        refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
-        raise refusal
+        was_done = request.startswith("POST")  # by its status
+        raise RejectedError(f"{request}: {words(response)}", may_have_arrived=was_done)
     return data
 
 
@@ -191,8 +189,7 @@ def words(response: httpx.Response) -> str:
     fields that were sent. Of a success that is no answer of AlertSite's only a page, as of a proxy:
     the rest may be a token, or monitors with passwords, in another form than ours.
     """
-    phrases = {status.value: status.phrase for status in HTTPStatus}
-    status = f"{response.status_code} {phrases.get(response.status_code, '')}".strip()
+    status = f"{response.status_code} {response.reason_phrase}".strip()
     if not response.content:
         return status
     if response.request.extensions.get(SECRETS):
@@ -293,12 +290,11 @@ def _nonsense(
     if what is None:
         what = f"{words(response)} ({_kind(response)}), which is not a response of AlertSite's API"
         what += f": {why}" if why else ""
-    error = NonsenseError(
+    return NonsenseError(
         f"{request} returned {what}",
         f"Check {site.setting}; the response may come from a proxy or a login page.",
+        may_have_arrived=True,
     )
-    error.may_have_arrived = True
-    return error
 
 
 def _direction(response: httpx.Response) -> str:

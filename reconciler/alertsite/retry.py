@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 5
 BUDGET = 120.0
 """Seconds that all repetitions of one request may take, with their waits."""
+_SPENT = tenacity.stop_before_delay(BUDGET)
 _BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
 _PATIENT = tenacity.wait_exponential_jitter(initial=1, max=30)
 _JITTER = tenacity.wait_random(0, 0.25)
@@ -55,60 +56,30 @@ def repeat(
             last = error
             raise
 
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        # A server that is only busy is given the whole budget.
+        is_last = state.attempt_number >= ATTEMPTS and not last.is_busy
+        return is_last or bool(cancellation.reason) or _SPENT(state)
+
+    def pause(state: tenacity.RetryCallState) -> float:
+        if last.retry_after is not None:
+            return last.retry_after + _JITTER(state)
+        return _PATIENT(state) if last.is_busy else _BACKOFF(state)
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        number, seconds = state.attempt_number, state.upcoming_sleep
+        count = f"attempt {number}{'' if last.is_busy else f' of {ATTEMPTS}'} failed"
+        reporter.say(f"{last}; trying again in {seconds:.1f} s ({count})")
+        reporter.tell(Retried(number, seconds, str(last)))
+
     def sleep(seconds: float) -> None:
         cancellation.wait(seconds)
 
-    def before(state: tenacity.RetryCallState) -> None:
-        reporter.say(_sentence(state))
-        reporter.tell(_retried(state))
-
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransientError),
-        stop=tenacity.stop_any(
-            _Stop(cancellation),
-            tenacity.stop_before_delay(BUDGET),
-        ),
-        wait=_wait,
+        stop=is_over,
+        wait=pause,
         sleep=sleep,
-        before_sleep=before,
+        before_sleep=tell,
         reraise=True,
     )(attempt)
-
-
-class _Stop(tenacity.stop.stop_base):
-    """Ends after so many attempts; a server that is only busy is given the whole budget."""
-
-    def __init__(self, cancellation: Cancellation) -> None:
-        self._cancellation = cancellation
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        is_last = retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_busy
-        return is_last or bool(self._cancellation.reason)
-
-
-def _error(state: tenacity.RetryCallState) -> TransientError:
-    """How the last attempt failed; nothing else is repeated."""
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, TransientError)
-    return error
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = _error(state)
-    if error.retry_after is not None:
-        return error.retry_after + _JITTER(state)
-    return _PATIENT(state) if error.is_busy else _BACKOFF(state)
-
-
-def _retried(state: tenacity.RetryCallState) -> Retried:
-    return Retried(state.attempt_number, _pause(state), str(_error(state)))
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    return state.next_action.sleep if state.next_action else 0.0
-
-
-def _sentence(state: tenacity.RetryCallState) -> str:
-    error = _error(state)
-    count = f"attempt {state.attempt_number}{'' if error.is_busy else f' of {ATTEMPTS}'} failed"
-    return f"{error}; trying again in {_pause(state):.1f} s ({count})"

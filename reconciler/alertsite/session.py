@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 from urllib.request import getproxies
 
 import httpcore
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON
     from reconciler.core.redactor import Redactor
 
+_T = TypeVar("_T")
 _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
@@ -68,6 +69,15 @@ _HTTPS = 443
 _ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")
 """What the operating system puts in front of its reason."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_BROKEN: Mapping[type[Exception], str] = {
+    CutError: "closed before a response arrived",
+    httpx.TimeoutException: "no response in time",
+    httpx.RemoteProtocolError: "no readable response: the response is not HTTP, or is incomplete",
+    httpx.LocalProtocolError: "no readable response: the request cannot be written as HTTP",
+    httpx.DecodingError: "no readable response: the response cannot be decompressed",
+    httpx.NetworkError: "no readable response: the connection broke",
+}
+"""What went wrong, in our words: those of a library may quote what either side has sent."""
 _SHORT = MIB
 """Bytes of any answer that is not a list: hundreds of times what a monitor takes."""
 _LISTING = 5
@@ -81,6 +91,25 @@ class Credentials:
     username: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+
+
+class _Call(NamedTuple):
+    """One request, which may be sent several times.
+
+    Attributes:
+        secrets: texts in the body that no message may repeat.
+        allowance: what the answer may take, if it is not a short one.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    body: JSON = None
+    secrets: Sequence[str] = ()
+    allowance: Allowance | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class Session:
@@ -128,9 +157,7 @@ class Session:
     ) -> None:
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
-        self.url = url
-        self.wording = wording
-        self._site = Site(url, wording)
+        self.site = Site(url, wording)
         self._credentials = credentials
         self._clock = clock
         self._lock = threading.Lock()
@@ -146,7 +173,7 @@ class Session:
         self._limits = limits
         self._bucket = None if rate is None else Bucket(rate, clock)
         self._wire = Wire()
-        self._client = _client(url, wording, connections, limits, self._wire)
+        self._client = _client(self.site, connections, limits, self._wire)
         self._headers = dict(self._client.headers)
         self._timeout = self._client.timeout.as_dict()
 
@@ -205,121 +232,127 @@ class Session:
             UnavailableError: no usable answer within the budget.
             NonsenseError: an answer that is not of AlertSite's API.
         """
-        may_have_arrived = False  # by any attempt: the answer to a later one does not tell
+        call = _Call(method, path, query, body, secrets, allowance)
 
-        def once() -> httpx.Response:
+        def once() -> JSON:
+            return responses.content(self._authorised(call), str(call), self.site)
+
+        return self._persist(once, is_post=method == "POST")
+
+    def _persist(self, once: Callable[[], _T], *, is_post: bool) -> _T:
+        """What `once` returns at last; a POST that may have arrived is not repeated.
+
+        Raises:
+            AlertSiteError: how the last attempt failed; any of them may have arrived, and the
+                answer to a later one does not tell.
+        """
+        may_have_arrived = False
+
+        def attempt() -> _T:
             nonlocal may_have_arrived
             try:
-                return self._authorised(method, path, query, body, secrets, allowance)
+                return once()
             except TransientError as error:
                 may_have_arrived = may_have_arrived or error.may_have_arrived
-                if method == "POST" and may_have_arrived:
-                    raise _unavailable(error, self.wording) from error
+                if is_post and may_have_arrived:
+                    raise self._unavailable(error) from error
                 raise
 
         try:
-            return responses.content(self._persist(once), f"{method} {path}", self._site)
+            try:
+                return attempt()
+            except TransientError as error:
+                first = error
+            from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
+
+            return repeat(attempt, first, self._cancellation, self._reporter)
+        except TransientError as error:
+            error.may_have_arrived = may_have_arrived
+            raise self._unavailable(error) from error
         except AlertSiteError as error:
             error.may_have_arrived = error.may_have_arrived or may_have_arrived
             raise
 
-    def _authorised(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: JSON,
-        secrets: Sequence[str],
-        allowance: Allowance | None,
-    ) -> httpx.Response:
+    def _unavailable(self, error: TransientError) -> UnavailableError:
+        usual = (
+            f"Check {self.site.wording.url} and the network, or run the same command again later; "
+            "nothing is lost."
+        )
+        return UnavailableError(
+            str(error),
+            error.hint or usual,
+            may_have_arrived=error.may_have_arrived,
+            is_away=not error.is_busy,
+        )
+
+    def _authorised(self, call: _Call) -> httpx.Response:
         """One request with a valid token; once more with a new one if the token is refused."""
+        is_post = call.method == "POST"
         try:
             token = self._valid_token()
-        except (TransientError, AlertSiteError) as error:
+        except AlertSiteError as error:
             error.may_have_arrived = False  # the request itself was not sent
             raise
-        response = self._exchange(method, path, token, query, body, secrets, allowance)
+        response = self._exchange(call, token)
         if not responses.refuses_token(response):
             self._is_proved = True
             return response
         try:
             token = self._renewed_token(token)
         except AlertSiteError as error:
-            error.may_have_arrived = method == "POST"
+            error.may_have_arrived = is_post
             raise
-        if method == "POST":
-            message = f"POST {path}: {responses.words(response)}"
-            hint = responses.TO_CREATE
-            raise TransientError(message, may_have_arrived=True, is_busy=True, hint=hint)
-        response = self._exchange(method, path, token, query, body, secrets, allowance)
+        if is_post:
+            raise TransientError(
+                f"{call}: {responses.words(response)}",
+                may_have_arrived=True,
+                is_busy=True,
+                hint=responses.TO_CREATE,
+            )
+        response = self._exchange(call, token)
         self._is_proved = self._is_proved or not responses.refuses_token(response)
         return response
 
-    def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
-        try:
-            return once()
-        except TransientError as error:
-            first = error
-        from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
-
-        try:
-            return repeat(once, first, self._cancellation, self._reporter)
-        except TransientError as error:
-            raise _unavailable(error, self.wording) from error
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        token: str,
-        query: Mapping[str, str] | None = None,
-        body: JSON = None,
-        secrets: Sequence[str] = (),
-        allowance: Allowance | None = None,
-    ) -> httpx.Response:
+    def _exchange(self, call: _Call, token: str) -> httpx.Response:
         """One request and its answer; failures that a repetition may cure are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        extensions = {"timeout": self._timeout, responses.REDACTOR: self._redactor}
         self._wait_our_turn()
         if self._wire.is_cut:
-            message = f"{method} {path}: not sent, because all connections were closed"
+            message = f"{call}: not sent, because all connections were closed"
             raise TransientError(message, may_have_arrived=False)
         request = httpx.Request(  # as `build_request` makes it, in half the time
-            method,
-            self.url + path,
-            params=query,
-            json=body,
+            call.method,
+            self.site.url + call.path,
+            params=call.query,
+            json=call.body,
             headers=self._headers | headers,
             cookies=self._client.cookies or None,
-            extensions=extensions | {responses.SECRETS: secrets},
+            extensions={
+                "timeout": self._timeout,
+                responses.REDACTOR: self._redactor,
+                responses.SECRETS: call.secrets,
+            },
         )
         try:
             with waiting():
-                response = self._timed(request, method, path, allowance)
+                response = self._timed(call, request)
         except OverdueError as error:
-            raise _overdue(f"{method} {path}", error.seconds) from error
+            raise _overdue(call, error.seconds) from error
         except FloodError as error:
             size = f"{error.size / MIB:g} MiB"
-            more = "" if allowance is None else _LARGER
-            raise _nonsense(
-                f"{method} {path}", f"with more than {size}", self._site, more
-            ) from error
-        except CutError as error:
-            message = f"{method} {path}: closed before a response arrived"
-            raise TransientError(message, may_have_arrived=True) from error
-        except httpx.TimeoutException as error:
-            message = f"{method} {path}: no response in time"
-            raise TransientError(message, may_have_arrived=True) from error
-        except httpx.RequestError as error:
-            message = f"{method} {path}: {_broken(error)}"
-            raise TransientError(message, may_have_arrived=True) from error
+            more = "" if call.allowance is None else _LARGER
+            raise _nonsense(call, f"with more than {size}", self.site, more) from error
+        except (CutError, httpx.RequestError) as error:
+            reasons = (reason for kind, reason in _BROKEN.items() if isinstance(error, kind))
+            reason = next(reasons, f"no readable response: {type(error).__name__}")
+            raise TransientError(f"{call}: {reason}", may_have_arrived=True) from error
         if response.status_code in responses.TRANSIENT:
             is_throttled = response.status_code == responses.THROTTLED
             retry_after = responses.retry_after(response)
             if is_throttled:
                 self._slow_down(retry_after)
             raise TransientError(
-                f"{method} {path}: {responses.words(response)}",
+                f"{call}: {responses.words(response)}",
                 may_have_arrived=True,
                 is_busy=is_throttled,
                 retry_after=retry_after,
@@ -328,39 +361,37 @@ class Session:
         self._pause = 0.0
         return response
 
-    def _timed(
-        self, request: httpx.Request, method: str, path: str, allowance: Allowance | None
-    ) -> httpx.Response:
+    def _timed(self, call: _Call, request: httpx.Request) -> httpx.Response:
         """The whole answer; however it ends, the request is told of."""
         began, started = self._clock.now().timestamp(), self._clock.monotonic()
         status = None
         try:
-            response = self._answer(request, f"{method} {path}", allowance)
+            response = self._answer(call, request)
             status = response.status_code
             return response
         finally:
-            self.tell(RequestEnded(method, path, status, began, self._clock.monotonic() - started))
+            took = self._clock.monotonic() - started
+            self.tell(RequestEnded(call.method, call.path, status, began, took))
 
-    def _answer(
-        self, request: httpx.Request, name: str, allowance: Allowance | None
-    ) -> httpx.Response:
-        """The whole answer, unpacked; `name` is what messages call the request.
+    def _answer(self, call: _Call, request: httpx.Request) -> httpx.Response:
+        """The whole answer, unpacked.
 
         Raises:
             OverdueError, FloodError, CutError: it does not come, or not in bounds.
-            NonsenseError: it is packed in a way that nobody asked for.
+            TransientError: there is no connection.
+            NonsenseError: TLS failed, or it is packed in a way that nobody asked for.
             httpx.RequestError: it cannot be read.
         """
         limits = self._limits
         seconds = limits.deadline
-        if request.method == "POST":  # what waits for a create counts on it, see `Limits`
+        if call.method == "POST":  # what waits for a create counts on it, see `Limits`
             seconds = min(limits.timeout, limits.deadline)
-        allowance = allowance or Allowance(seconds, _SHORT)
+        allowance = call.allowance or Allowance(seconds, _SHORT)
         with self._wire.exchange(seconds, allowance) as exchange:
             try:
                 response = self._client.send(request, stream=True)
             except (*_NEVER_SENT, httpx.ProxyError) as error:
-                raise _not_sent(self.url, self.wording, exchange.peer, error) from error
+                raise _not_sent(self.site, exchange.peer, error) from error
             try:
                 body = b"".join(cast("httpx.SyncByteStream", response.stream))
                 if not exchange.is_whole(response):
@@ -375,7 +406,7 @@ class Session:
             except ValueError as error:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
-            raise _nonsense(name, "in an encoding that was not requested", self._site)
+            raise _nonsense(call, "in an encoding that was not requested", self.site)
         allowance.take_values(body)
         # `read` would unpack without bounds, and close before it is known whether the answer is
         # whole. And the answer of a stream is garbage that only the collector finds: with what it
@@ -415,13 +446,13 @@ class Session:
         with self._lock:
             if self._token == refused:
                 if refused == self._credentials.token and self._credentials.username:
+                    place = self.site.wording.token
                     self._reporter.say(
-                        f"AlertSite rejects the token in {self.wording.token}; logging in instead."
+                        f"AlertSite rejects the token in {place}; logging in instead."
                     )
                 if not self._is_proved:
                     self._refused = CredentialsError(
-                        "AlertSite rejects a new token",
-                        responses.TOKEN_REFUSED,
+                        "AlertSite rejects a new token", responses.TOKEN_REFUSED
                     )
                 self._log_in()
                 self._is_proved = False
@@ -431,26 +462,23 @@ class Session:
         if self._refused is not None:  # a new one: what an error says of its request is its own
             raise type(self._refused)(str(self._refused), self._refused.hint)
         if not self._credentials.username:
+            wording = self.site.wording
             self._refused = CredentialsError(
-                f"AlertSite rejects the token in {self.wording.token}: it is wrong or older than "
-                "one hour",
-                f"Set a new one, or {self.wording.login} to log in.",
+                f"AlertSite rejects the token in {wording.token}: it is wrong or older than one "
+                "hour",
+                f"Set a new one, or {wording.login} to log in.",
             )
             raise self._refused
         login = {"username": self._credentials.username, "password": self._credentials.password}
+        call = _Call("POST", responses.LOGIN, body=login)
         started = self._clock.monotonic()
 
-        def once() -> httpx.Response:
-            try:
-                return self._exchange("POST", responses.LOGIN, "", body=login)
-            except TransientError as error:
-                if error.may_have_arrived:
-                    raise _unavailable(error, self.wording) from error
-                raise
+        def once() -> tuple[str, float | None]:
+            return responses.token(self._exchange(call, ""), self.site)
 
         try:
-            with self._rejected.turn(self.url, *login.values()):
-                self._token, life = responses.token(self._persist(once), self._site)
+            with self._rejected.turn(self.site.url, *login.values()):
+                self._token, life = self._persist(once, is_post=True)
             self._redactor.know(self._token)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):
@@ -464,10 +492,10 @@ class Session:
 
 
 def _not_sent(
-    url: str, wording: Wording, peer: Peer | None, error: httpx.RequestError
+    site: Site, peer: Peer | None, error: httpx.RequestError
 ) -> TransientError | NonsenseError:
     """Why there is no connection; a proxy that is in the way is named, without its login."""
-    wanted = httpx.URL(url)
+    url, wanted = site.url, httpx.URL(site.url)
     own = Peer(wanted.raw_host.decode("ascii"), wanted.port or _HTTPS)
     reason = _ERRNO.sub("", str(error))
     if peer is None or peer == own or wanted.scheme == "http":
@@ -479,7 +507,7 @@ def _not_sent(
     else:
         message, hint = f"the proxy {peer} cannot be reached: {reason}", _PROXY_HINT
     if _is_tls(error):
-        return NonsenseError(message, f"Check {wording.url}; {_TLS_HINT} {hint}".rstrip())
+        return NonsenseError(message, f"Check {site.wording.url}; {_TLS_HINT} {hint}".rstrip())
     return TransientError(message, may_have_arrived=False, hint=hint)
 
 
@@ -492,17 +520,6 @@ def _status(error: httpx.ProxyError) -> str:
         return ""
 
 
-def _unavailable(error: TransientError, wording: Wording) -> UnavailableError:
-    return UnavailableError(
-        str(error),
-        error.hint
-        or f"Check {wording.url} and the network, or run the same command again later; nothing is "
-        "lost.",
-        may_have_arrived=error.may_have_arrived,
-        is_away=not error.is_busy,
-    )
-
-
 def _throttled(retry_after: float | None) -> str:
     """What to do about 429."""
     how_long = "some minutes" if not retry_after else f"{retry_after:,.0f} s"
@@ -513,10 +530,10 @@ def _throttled(retry_after: float | None) -> str:
     )
 
 
-def _overdue(request: str, seconds: float) -> UnavailableError:
-    setting = "timeout" if request.startswith("POST") else "deadline"
+def _overdue(call: _Call, seconds: float) -> UnavailableError:
+    setting = "timeout" if call.method == "POST" else "deadline"
     return UnavailableError(
-        f"{request}: no complete response within {seconds:g} s",
+        f"{call}: no complete response within {seconds:g} s",
         "AlertSite or a proxy responds too slowly. Run the same command again later, or allow "
         f"more time with {setting} in reconciler.toml "
         f"(RECONCILER_{setting.upper()}).",
@@ -524,27 +541,12 @@ def _overdue(request: str, seconds: float) -> UnavailableError:
     )
 
 
-def _nonsense(request: str, what: str, site: Site, hint: str = "") -> NonsenseError:
-    error = NonsenseError(
-        f"{request} returned a response {what}",
+def _nonsense(call: _Call, what: str, site: Site, hint: str = "") -> NonsenseError:
+    return NonsenseError(
+        f"{call} returned a response {what}",
         f"Check {site.setting}; the response may come from a proxy.{hint}",
+        may_have_arrived=True,
     )
-    error.may_have_arrived = True
-    return error
-
-
-_BROKEN: Mapping[type[httpx.RequestError], str] = {
-    httpx.RemoteProtocolError: "the response is not HTTP, or is incomplete",
-    httpx.LocalProtocolError: "the request cannot be written as HTTP",
-    httpx.DecodingError: "the response cannot be decompressed",
-    httpx.NetworkError: "the connection broke",
-}
-
-
-def _broken(error: httpx.RequestError) -> str:
-    """What went wrong, in our words: those of a library may quote what either side has sent."""
-    words = (words for kind, words in _BROKEN.items() if isinstance(error, kind))
-    return f"no readable response: {next(words, type(error).__name__)}"
 
 
 def _is_tls(error: BaseException | None) -> bool:
@@ -605,18 +607,16 @@ def _loaded(_file: str, _folder: str, _changed: int) -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _client(
-    url: str, wording: Wording, connections: int, limits: Limits, wire: Wire
-) -> httpx.Client:
+def _client(site: Site, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
     try:
-        found = httpx.URL(url)
+        found = httpx.URL(site.url)
         found.raw_host.decode().encode("idna")  # as Python spells it for DNS
         _ = found.host  # as httpx reads it
     except (UnicodeError, httpx.InvalidURL) as error:
         raise ConfigurationError(
-            f"the host in {wording.url} is not valid", "Check each part between its dots."
+            f"the host in {site.wording.url} is not valid", "Check each part between its dots."
         ) from error
-    secure = url.startswith("https:")
+    secure = site.url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
     # Without TLS nothing is trusted, so nothing is loaded.
     verify = _trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -74,26 +74,24 @@ def _read(path: str | Path, most: int | None, *, only_regular: bool) -> bytes:
             if only_regular:
                 raise OSError(None, "it is not a regular file", os.fspath(path))
             most = _MOST_OF_STREAM if most is None else most
-        chunks, size, deadline = [], 0, time.monotonic() + _PATIENCE
-        while chunk := _chunk(descriptor, deadline):
+        chunks: list[bytes] = []
+        size, deadline = 0, time.monotonic() + _PATIENCE
+        while True:
+            try:
+                chunk = os.read(descriptor, _CHUNK)
+            except BlockingIOError:
+                wait = deadline - time.monotonic()
+                if wait <= 0 or not select([descriptor], [], [], wait)[0]:
+                    raise OSError(None, f"no data arrived for {_PATIENCE:g} s") from None
+                continue
+            if not chunk:
+                return b"".join(chunks)
             size += len(chunk)
             if most is not None and size > most:
                 raise OSError(None, f"it has more than {most // 1024:,} KiB", os.fspath(path))
             chunks.append(chunk)
-        return b"".join(chunks)
     finally:
         os.close(descriptor)
-
-
-def _chunk(descriptor: int, deadline: float) -> bytes:
-    """What comes next; nothing at the end."""
-    while True:
-        try:
-            return os.read(descriptor, _CHUNK)
-        except BlockingIOError:
-            wait = deadline - time.monotonic()
-            if wait <= 0 or not select([descriptor], [], [], wait)[0]:
-                raise OSError(None, f"no data arrived for {_PATIENCE:g} s") from None
 
 
 PRIVATE = 0o600
@@ -242,7 +240,16 @@ def locked(path: Path) -> Iterator[None]:
     There is a file at the path meanwhile; that of a killed process locks nobody out. Where the file
     system has no locks, everybody is let in.
     """
-    descriptor = _locked(path)
+    while True:
+        # Writable, as an exclusive lock on NFS asks for that.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, USUAL)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            break  # there are no locks here
+        if _is_at(path, descriptor):
+            break
+        os.close(descriptor)  # who had the lock before has taken the name away
     try:
         yield
     finally:
@@ -251,19 +258,6 @@ def locked(path: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-
-
-def _locked(path: Path) -> int:
-    while True:
-        # Writable, as an exclusive lock on NFS asks for that.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, USUAL)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            return descriptor  # there are no locks here
-        if _is_at(path, descriptor):
-            return descriptor
-        os.close(descriptor)  # who had the lock before has taken the name away
 
 
 def sync_folder(folder: Path) -> None:
@@ -343,20 +337,10 @@ def _folder_aside(folder: Path) -> AbstractContextManager[tuple[Path, int]]:
 
 @contextmanager
 def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
-    """What is made aside, locked; at the end it is gone, unless it has been put in place."""
-    path, descriptor = _made(folder, make)
-    try:
-        yield path, descriptor
-    finally:
-        try:
-            if _is_at(path, descriptor):
-                _remove(path)
-        finally:
-            os.close(descriptor)
+    """What is made under the first name that is free, locked; removes what dead runs have left.
 
-
-def _made(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """What is made under the first name that is free, locked; removes what dead runs have left."""
+    At the end it is gone, unless it has been put in place.
+    """
     for number in range(_MOST):
         path = folder / f".reconciler-{number}.tmp"
         _remove_leftover(path)
@@ -368,14 +352,23 @@ def _made(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
             error.filename = str(folder)  # a name that nobody has heard of would be no help
             raise
         if _lock(descriptor) and _is_at(path, descriptor):
-            for other in range(number + 1, _MOST):  # of several runs that were killed at once
-                behind = folder / f".reconciler-{other}.tmp"
-                if not os.path.lexists(behind):
-                    break
-                _remove_leftover(behind)
-            return path, descriptor
+            break
         os.close(descriptor)  # another run took it for a leftover before it was locked
-    raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp already exist", str(folder))
+    else:
+        raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp already exist", str(folder))
+    try:
+        for other in range(number + 1, _MOST):  # of several runs that were killed at once
+            behind = folder / f".reconciler-{other}.tmp"
+            if not os.path.lexists(behind):
+                break
+            _remove_leftover(behind)
+        yield path, descriptor
+    finally:
+        try:
+            if _is_at(path, descriptor):
+                _remove(path)
+        finally:
+            os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

@@ -182,7 +182,19 @@ _UNLISTED = SecretRules()
 _Value = TypeVar("_Value")
 
 
-class Vault:
+class _Uncopied:
+    """What is not copied, pickled or stored, since it has a secret."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a secret is not copied or stored")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a secret is not copied or stored")
+
+
+class Vault(_Uncopied):
     """Resolves secretRefs once each, into values that no repr, text, JSON or pickle shows.
 
     It may be used by several threads.
@@ -302,25 +314,19 @@ class Vault:
         """The secret, or why it is not available."""
         with self.__lock:
             if ref not in self.__found:
-                try:
-                    self.__found[ref] = self.__rules.refusal(ref) or self.__looked_up(ref)
-                except LookupError as error:
-                    self.__found[ref] = str(error)
+                self.__found[ref] = self.__rules.refusal(ref) or self.__looked_up(ref)
             return self.__found[ref]
 
-    def __looked_up(self, ref: SecretRef) -> _Masked[str]:
-        secret = _look_up(ref, self.__environment.reveal())
+    def __looked_up(self, ref: SecretRef) -> _Masked[str] | str:
+        try:
+            secret = _look_up(ref, self.__environment.reveal())
+        except LookupError as error:
+            return str(error)
         self.redactor.know(secret)
         return _Masked(secret)
 
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        _refuse()
 
-    def __getstate__(self) -> NoReturn:
-        _refuse()
-
-
-class _Masked(Generic[_Value]):
+class _Masked(_Uncopied, Generic[_Value]):
     """A value that has to be asked for."""
 
     __slots__ = ("reveal",)
@@ -334,16 +340,6 @@ class _Masked(Generic[_Value]):
 
     def __format__(self, spec: str) -> str:
         return format(repr(self), spec)
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        _refuse()
-
-    def __getstate__(self) -> NoReturn:
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise TypeError("a secret is not copied or stored")
 
 
 def _look_up(ref: SecretRef, environment: Mapping[str, str]) -> str:

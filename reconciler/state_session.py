@@ -30,7 +30,7 @@ from reconciler.state_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
@@ -88,10 +88,11 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     paths = tuple(found_journals(store))
     journals = [(path, read_journal(path)) for path in paths]
     if held is None:
-        heads: list[JSON] = [lines[0] for _, lines in journals if lines]
-        head = heads[0] if heads and isinstance(heads[0], dict) else {}
-        fresh = State(str(head.get("lineage", lineage)), account or _account(head.get("account")))
-        saved, version = fresh, None
+        head: JSON = next((lines[0] for _, lines in journals if lines), None)
+        head = head if isinstance(head, dict) else {}
+        named = head.get("account")  # none in a journal that is refused anyway
+        of_journal = Account(**named) if isinstance(named, dict) else Account(DEFAULT_ACCOUNT, "")
+        saved, version = State(str(head.get("lineage", lineage)), account or of_journal), None
     else:
         saved, version = parsed(store, held.data), held.version
     if account is not None and saved.account != account:
@@ -137,17 +138,6 @@ def stored_run(data: bytes) -> RunRecord:
         raise StateError(f"the run record is corrupt: {error}", ONLY_THIS) from error
 
 
-def _killed(lines: Sequence[JSON]) -> Iterator[Killed]:
-    for line in lines:
-        if "about" in line:
-            yield Killed(run_record_of(line["about"]), records.outcomes_in(lines))
-
-
-def _account(found: JSON) -> Account:
-    """The account that a journal names; one without any for a journal that is refused anyway."""
-    return Account(**found) if isinstance(found, dict) else Account(DEFAULT_ACCOUNT, "")
-
-
 def parsed(store: Store, data: bytes) -> State:
     """The state in the bytes of a store.
 
@@ -170,7 +160,11 @@ def _recovered(
     for path, lines in journals:
         try:
             records.recover(saved, [lines])
-            killed += _killed(lines)
+            killed += [
+                Killed(run_record_of(line["about"]), records.outcomes_in(lines))
+                for line in lines
+                if "about" in line
+            ]
         except (StateError, KeyError, TypeError, AttributeError) as error:
             what = str(error) if isinstance(error, StateError) else "it is corrupt"
             raise StateError(
@@ -329,13 +323,10 @@ class Recorder:
         self._clock = clock
         self._cancellation = cancellation
         self._reporter = reporter
+        self._opened = known
         self._saved = known.saved
         self._version = known.version
         self._unsaved = known.recovery.delta
-        self._journals = known.journals
-        self._ended = known.recovery.runs
-        self._killed = known.killed
-        self._before = known.state.records
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
@@ -522,22 +513,27 @@ class Recorder:
             except StateError as error:  # the state may have room where the journal has none
                 failed = error
         self._note(last)
-        for killed in self._killed:
+        for killed in self._opened.killed:
             if killed.record.id not in self._store.runs():
                 found = killed.record.recovered(killed.outcomes, self.state.records, self.run)
                 self._save(found)
         if run is not None:
-            run = run.binding(self._before, self.state.records)
+            run = run.binding(self._opened.state.records, self.state.records)
         told = run if run is not None and run.is_something else None
         moved = self._save(told)
         self.kept = told
         if told is not None:
-            self._trim()
+            from reconciler.core.run_record import KEPT  # 4 ms that planning saves
+
+            try:
+                self._store.trim(KEPT)
+            except StateError as error:  # that old runs stay harms nothing
+                self._reporter.say(f"{error}. {error.hint}")
         if failed is not None:
             raise failed
         if self._journal is not None:
             self._journal.remove()
-        for path in self._journals:
+        for path in self._opened.journals:
             remove_journal(path)
         return moved
 
@@ -586,14 +582,6 @@ class Recorder:
             for address, record in outcomes.items()
         ]
 
-    def _trim(self) -> None:
-        from reconciler.core.run_record import KEPT  # 4 ms that planning saves
-
-        try:
-            self._store.trim(KEPT)
-        except StateError as error:  # that old runs stay harms nothing
-            self._reporter.say(f"{error}. {error.hint}")
-
     def _save(self, run: RunRecord | None = None) -> bool:
         """Saves what moved, and what is kept of a run; says whether there was anything."""
         started = self._clock.monotonic()
@@ -611,10 +599,13 @@ class Recorder:
                 losses=records.not_older(moved.losses, written(now - _DAY), written(now)),
             )
             data = records.to_text(new).encode("utf-8", "surrogatepass")
+            if run is not None:
+                message, kept = _kept(run, new.serial)
+            else:
+                done = f"{self._outcomes:,} applied, {len(new.records):,} records"
+                message = f"{self._operation} {self.run}: {done}, serial {new.serial}"
+                kept = None
             try:
-                message, kept = self._message(new), None
-                if run is not None:
-                    message, kept = _kept(run, new.serial)
                 self._version = self._store.write(Key.STATE, data, self._version, message, kept)
             except ConflictError:
                 self._reread()
@@ -630,12 +621,6 @@ class Recorder:
             "run.",
         )
 
-    def _message(self, state: State) -> str:
-        counts = (
-            f"{self._outcomes:,} applied, {len(state.records):,} records, serial {state.serial}"
-        )
-        return f"{self._operation} {self.run}: {counts}"
-
     def _reread(self) -> None:
         """Takes the state that somebody else has saved as the one to move on from."""
         held = self._store.read(Key.STATE)
@@ -650,7 +635,7 @@ class Recorder:
                 "Find out who replaced it; the journal has the results of this run.",
             )
         # What a killed run had begun to save may arrive after its end.
-        if held is not None and theirs.run not in self._ended:
+        if held is not None and theirs.run not in self._opened.recovery.runs:
             self._cancellation.cancel(f"meanwhile, run {theirs.run} saved the state")
         mine = self._unsaved
         self._foreign.update(

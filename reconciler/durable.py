@@ -351,7 +351,12 @@ def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, in
         except OSError as error:
             error.filename = str(folder)  # a name that nobody has heard of would be no help
             raise
-        if _lock(descriptor) and _is_at(path, descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
+        except OSError as error:  # where there are no locks, nobody removes it either
+            is_locked = not isinstance(error, BlockingIOError)
+        if is_locked and _is_at(path, descriptor):
             break
         os.close(descriptor)  # another run took it for a leftover before it was locked
     else:
@@ -369,17 +374,6 @@ def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, in
                 _remove(path)
         finally:
             os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Locks a file of our own; False if somebody else has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # there are no locks here, so nobody removes it either
-    return True
 
 
 def _remove_leftover(path: Path) -> None:

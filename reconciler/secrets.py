@@ -344,13 +344,29 @@ class _Masked(_Uncopied, Generic[_Value]):
 
 def _look_up(ref: SecretRef, environment: Mapping[str, str]) -> str:
     """The secret; whatever goes wrong is a LookupError whose text says why."""
-    match ref.scheme:
-        case "env":
-            return _from_environment(ref.name, environment)
-        case "file":
-            return _from_file(ref.name)
-        case _:
-            return _from_plug_in(ref)
+    name = ref.name
+    if ref.scheme == "env":
+        text = environment.get(name, "")
+        if not text:
+            raise LookupError(f"the environment variable {name} is empty or not set")
+        if not is_unicode(text):
+            raise LookupError(f"the environment variable {name} is not UTF-8")
+        return text
+    if ref.scheme != "file":
+        return _from_plug_in(ref)
+    try:
+        text = durable.read_regular(name, _MOST).decode()
+    except OSError as error:
+        raise LookupError(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise LookupError(f"cannot read {name}: it is not UTF-8") from None
+    except ValueError as error:  # a null character in the path
+        raise LookupError(f"cannot read {name}: {error}") from None
+    if text.endswith("\n"):  # which editors end it with
+        text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise LookupError(f"the file {name} is empty")
+    return text
 
 
 def unknown_scheme(scheme: str) -> str:
@@ -404,31 +420,6 @@ def _from_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
     if not first:
         raise LookupError(f"{words[0]} printed nothing")
     return first
-
-
-def _from_environment(name: str, environment: Mapping[str, str]) -> str:
-    text = environment.get(name, "")
-    if not text:
-        raise LookupError(f"the environment variable {name} is empty or not set")
-    if not is_unicode(text):
-        raise LookupError(f"the environment variable {name} is not UTF-8")
-    return text
-
-
-def _from_file(path: str) -> str:
-    """The text of a file, without the line break that editors end it with."""
-    try:
-        text = durable.read_regular(path, _MOST).decode()
-    except OSError as error:
-        raise LookupError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise LookupError(f"cannot read {path}: it is not UTF-8") from None
-    except ValueError as error:  # a null character in the path
-        raise LookupError(f"cannot read {path}: {error}") from None
-    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    if not text:
-        raise LookupError(f"the file {path} is empty")
-    return text
 
 
 def _from_plug_in(ref: SecretRef) -> str:

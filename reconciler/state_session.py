@@ -30,7 +30,7 @@ from reconciler.state_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
@@ -103,9 +103,23 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
             else "Correct the URL in ALERTSITE_URL, or in the settings of the account. If it is "
             "correct, use another state with --state.",
         )
-    recovery, killed = _recovered(saved, journals)
-    state = recovery.delta.of(saved)
-    return Known(state, saved, version, recovery, paths, killed)
+    killed: list[Killed] = []
+    for path, lines in journals:
+        try:
+            records.recover(saved, [lines])
+            killed += [
+                Killed(run_record_of(line["about"]), records.outcomes_in(lines))
+                for line in lines
+                if "about" in line
+            ]
+        except (StateError, KeyError, TypeError, AttributeError) as error:
+            what = str(error) if isinstance(error, StateError) else "it is corrupt"
+            raise StateError(
+                f"the journal {path} cannot be used: {what}",
+                "If you do not need to finish the run that wrote it, remove the file.",
+            ) from error
+    recovery = records.recover(saved, [lines for _, lines in journals])
+    return Known(recovery.delta.of(saved), saved, version, recovery, paths, tuple(killed))
 
 
 def run_record_of(data: JSON) -> RunRecord:
@@ -151,27 +165,6 @@ def parsed(store: Store, data: bytes) -> State:
         raise type(error)(
             f"{store.location}: {error}", error.hint or f"Nothing was changed; {store.backup()}."
         ) from error
-
-
-def _recovered(
-    saved: State, journals: Sequence[tuple[Path, list[JSON]]]
-) -> tuple[Recovery, tuple[Killed, ...]]:
-    killed: list[Killed] = []
-    for path, lines in journals:
-        try:
-            records.recover(saved, [lines])
-            killed += [
-                Killed(run_record_of(line["about"]), records.outcomes_in(lines))
-                for line in lines
-                if "about" in line
-            ]
-        except (StateError, KeyError, TypeError, AttributeError) as error:
-            what = str(error) if isinstance(error, StateError) else "it is corrupt"
-            raise StateError(
-                f"the journal {path} cannot be used: {what}",
-                "If you do not need to finish the run that wrote it, remove the file.",
-            ) from error
-    return records.recover(saved, [lines for _, lines in journals]), tuple(killed)
 
 
 def replace(store: Store, new: State, message: str, *, allow_older: bool = False) -> int:

@@ -289,7 +289,10 @@ class Session:
         """One request with a valid token; once more with a new one if the token is refused."""
         is_post = call.method == "POST"
         try:
-            token = self._valid_token()
+            with self._lock:
+                if self._refused or not self._token or self._clock.monotonic() >= self._renew_at:
+                    self._log_in()
+                token = self._token
         except AlertSiteError as error:
             error.may_have_arrived = False  # the request itself was not sent
             raise
@@ -337,7 +340,14 @@ class Session:
             with waiting():
                 response = self._timed(call, request)
         except OverdueError as error:
-            raise _overdue(call, error.seconds) from error
+            setting = "timeout" if call.method == "POST" else "deadline"
+            raise UnavailableError(
+                f"{call}: no complete response within {error.seconds:g} s",
+                "AlertSite or a proxy responds too slowly. Run the same command again later, or "
+                f"allow more time with {setting} in reconciler.toml "
+                f"(RECONCILER_{setting.upper()}).",
+                may_have_arrived=True,
+            ) from error
         except FloodError as error:
             size = f"{error.size / MIB:g} MiB"
             more = "" if call.allowance is None else _LARGER
@@ -435,12 +445,6 @@ class Session:
             wait = self._pause if asked is None else min(asked, _LONGEST_PAUSE)
             self._not_before = max(self._not_before, now + wait)
 
-    def _valid_token(self) -> str:
-        with self._lock:
-            if self._refused or not self._token or self._clock.monotonic() >= self._renew_at:
-                self._log_in()
-            return self._token
-
     def _renewed_token(self, refused: str) -> str:
         """A token other than the refused one; one thread fetches it for all that were refused."""
         with self._lock:
@@ -527,17 +531,6 @@ def _throttled(retry_after: float | None) -> str:
         f"AlertSite accepts no more requests for now: wait {how_long}, then run the same command "
         "again; nothing is lost. Run one command at a time with the same login. To send fewer "
         'requests, set rate = "60/m" in [accounts.NAME] of reconciler.toml.'
-    )
-
-
-def _overdue(call: _Call, seconds: float) -> UnavailableError:
-    setting = "timeout" if call.method == "POST" else "deadline"
-    return UnavailableError(
-        f"{call}: no complete response within {seconds:g} s",
-        "AlertSite or a proxy responds too slowly. Run the same command again later, or allow "
-        f"more time with {setting} in reconciler.toml "
-        f"(RECONCILER_{setting.upper()}).",
-        may_have_arrived=True,
     )
 
 

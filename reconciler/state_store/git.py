@@ -65,7 +65,6 @@ class GitStore(Store):
         self._remote = remote
         self._git = git
         self._refs = {Key.STATE: ref, Key.LOCK: f"{ref}-lock"}
-        self._at_hand = ""
         self._listed: tuple[str, dict[str, str]] | None = None
 
     def read(self, key: Key) -> Held | None:
@@ -77,7 +76,7 @@ class GitStore(Store):
                 return None
             data = self._content(key, version)
             if data is not None:
-                return Held(data, self._known(key, version))
+                return Held(data, version)
             if version == last:
                 break
             last, words = version, self._fetch(key).words
@@ -103,7 +102,7 @@ class GitStore(Store):
             f"{commit}:{ref}",
         )
         if answer.is_ok:
-            return self._known(key, commit)
+            return commit
         return self._resolve(key, commit, expected, answer)
 
     def trim(self, most: int) -> None:
@@ -142,7 +141,7 @@ class GitStore(Store):
         except StateError as error:
             raise unknown(self.location, f"{answer.words} / {error}") from error
         if (now or "") == commit:
-            return self._known(key, commit)
+            return commit
         if now != expected:
             raise conflict(self.location)
         raise StateError(
@@ -162,23 +161,6 @@ class GitStore(Store):
             if name == ref:  # the pattern fits any ref that ends in it
                 return commit
         return None
-
-    def _known(self, key: Key, version: str) -> str:
-        """Remembers a commit that is here as the likely parent of the next one."""
-        if key is Key.STATE:
-            self._at_hand = version
-        return version
-
-    def _need(self, version: str) -> None:
-        """Sees to it that a commit of the state which is to be a parent is here."""
-        if version == self._at_hand or self._content(Key.STATE, version) is not None:
-            return
-        answer = self._fetch(Key.STATE)
-        if self._content(Key.STATE, version) is not None:
-            return
-        if self._version(Key.STATE) != version:
-            raise conflict(self.location)
-        raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
 
     def _fetch(self, key: Key) -> Answer:
         """Brings the objects here.
@@ -215,8 +197,12 @@ class GitStore(Store):
         self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
     ) -> str:
         parent = expected if key is Key.STATE else None
-        if parent is not None:
-            self._need(parent)
+        if parent is not None and self._content(key, parent) is None:
+            answer = self._fetch(key)
+            if self._content(key, parent) is None:
+                if self._version(key) != parent:
+                    raise conflict(self.location)
+                raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
         blob = self._id_of("hash-object", "-w", "--stdin", given=data)
         files = {_FILES[key]: blob}
         end = "\n"  # before the trailers; the message of a run ends in some of its own

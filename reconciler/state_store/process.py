@@ -23,7 +23,9 @@ def identity(proc: Path = _PROC) -> str:
     try:
         if (proc / "self").readlink() != Path(str(pid)):  # /proc of another namespace
             return ""
-        return f"{_place(proc)}/{pid}/{_stat(proc, pid)[_START]}"
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        namespace = (proc / "self/ns/pid").stat().st_ino
+        return f"{boot}/{namespace}/{pid}/{_stat(proc, pid)[_START]}"
     except OSError:  # no /proc, or one that shows less: then only time tells
         return ""
 
@@ -47,11 +49,6 @@ def is_dead(name: str, proc: Path = _PROC) -> bool:
     except OSError:  # hidden, or it ended just now: the next look tells
         return False
     return fields[_START] != parts[2] or fields[_STATE] in _ENDED
-
-
-def _place(proc: Path) -> str:
-    boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{(proc / 'self/ns/pid').stat().st_ino}"
 
 
 def _stat(proc: Path, pid: int) -> list[str]:

@@ -36,7 +36,7 @@ from reconciler.errors import ConfigurationError, StateError, without_logins
 from reconciler.state_store.port import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -133,26 +133,17 @@ def _used(remote: str, configured: str) -> Iterator[tuple[str, str, Login]]:
             urls[found["key"]].append(value)
         elif found := _RULE.fullmatch(key):
             rules[found["key"]].append((value, found["base"]))
-    for raw in urls["url"] or [remote]:
-        for key in ("insteadof",) if urls["pushurl"] else ("insteadof", "pushinsteadof"):
-            yield from _leading(key, raw, rules[key])
-    for raw in urls["pushurl"]:
-        yield from _leading("insteadof", raw, rules["insteadof"])
-
-
-def _leading(
-    key: str, raw: str, rules: Iterable[tuple[str, str]]
-) -> Iterator[tuple[str, str, Login]]:
-    fitting = [rule for rule in rules if raw.startswith(rule[0])]
-    if fitting:
-        prefix, base = max(fitting, key=lambda rule: len(rule[0]))
-        url = base + raw.removeprefix(prefix)
-    elif key == "insteadof":  # without a rule a URL is used as it is
-        url = raw
-    else:
-        return
-    for login in logins(url):
-        yield key, raw, login
+    fetched = urls["url"] or [remote]
+    ways = [("insteadof", raw) for raw in (*fetched, *urls["pushurl"])]
+    ways += [] if urls["pushurl"] else [("pushinsteadof", raw) for raw in fetched]
+    for key, raw in ways:
+        fitting = [rule for rule in rules[key] if raw.startswith(rule[0])]
+        url = raw if key == "insteadof" else ""  # without a rule a URL is used as it is
+        if fitting:
+            prefix, base = max(fitting, key=lambda rule: len(rule[0]))
+            url = base + raw.removeprefix(prefix)
+        for login in logins(url):
+            yield key, raw, login
 
 
 def _credentials(

@@ -36,10 +36,6 @@ _NAME, _EMAIL = "reconciler", "reconciler@reconciler.invalid"  # RFC 6761: no su
 _AS_NOBODY = ("-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}")
 _FILES = {Key.STATE: "state.json", Key.LOCK: "lock.json"}
 _RUN = "run.json"
-_TREES: dict[Key, set[tuple[str, ...]]] = {
-    Key.STATE: {("state.json",), ("run.json", "state.json")},
-    Key.LOCK: {("lock.json",)},
-}
 
 
 class GitStore(Store):
@@ -185,7 +181,7 @@ class GitStore(Store):
         (kind, _), (_, tree), (_, data) = _objects(found, 3)
         if kind is None or (kind == b"commit" and tree is None):
             return None
-        if _entries(tree or b"", len(version) // 2) not in _TREES[key]:
+        if not {name} <= _entries(tree or b"", len(version) // 2) <= {name, _RUN}:
             raise StateError(
                 f"{self.location}: {self._refs[key]} is not a ref of reconciler: it must contain "
                 f"only {name}",
@@ -301,17 +297,17 @@ def _authored(author: str) -> tuple[str, ...]:
     return ("-c", f"author.name={author}", "-c", f"author.email={_EMAIL}")
 
 
-def _entries(tree: bytes, length: int) -> tuple[str, ...]:
+def _entries(tree: bytes, length: int) -> set[str]:
     """The names in a tree of plain files, whose ids have so many bytes; none for another tree."""
-    names = []
+    names = set()
     while tree:
         entry, _, rest = tree.partition(b"\0")
         mode, _, name = entry.partition(b" ")
         if mode != b"100644" or len(rest) < length:
-            return ()
-        names.append(name.decode(errors="replace"))
+            return set()
+        names.add(name.decode(errors="replace"))
         tree = rest[length:]
-    return tuple(names)
+    return names
 
 
 def _objects(found: bytes, count: int) -> list[tuple[bytes | None, bytes | None]]:

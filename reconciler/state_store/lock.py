@@ -98,20 +98,13 @@ def decoded(data: bytes) -> Lease | None:
     """The lease that is kept as these bytes; None if they are none."""
     try:
         found = json_text.read(data)
-        known = found.keys() & set(Lease._fields)
-        lease = Lease(**{name: found[name] for name in known})
-        texts: tuple[object, ...] = (
-            *(lease.id, lease.holder, lease.host),
-            *(lease.operation, lease.acquired_at, lease.process, lease.account),
-        )
-        is_sound = (
-            all(isinstance(text, str) and text.isprintable() for text in texts)
-            and 0 < lease.length < math.inf
-            and type(lease.renewals) is int
-            and datetime.fromisoformat(lease.acquired_at).tzinfo is not None
-        )
-    except (ValueError, TypeError, AttributeError):
+        known = {name: found[name] for name in Lease._fields if name in found}
+        lease = json_text.decoded(Lease("", "", "", "", "", "", 0.0), known)
+        moment = datetime.fromisoformat(lease.acquired_at)
+    except (ValueError, KeyError, TypeError):
         return None
+    is_printable = all(text.isprintable() for text in lease if isinstance(text, str))
+    is_sound = is_printable and 0 < lease.length < math.inf and moment.tzinfo is not None
     return lease if is_sound and lease.id else None
 
 

@@ -6,7 +6,7 @@ modules that are imported by name, since most runs do not need them: `editor` se
 `formatter` puts keys in order, `writer` writes new documents.
 """
 
-from reconciler.manifests.files import Resolving, find, overlooked, read, remove, write
+from reconciler.manifests.files import Resolving, find, read, remove, write
 from reconciler.manifests.parser import Document, Parser
 from reconciler.manifests.positions import Locator
 
@@ -16,7 +16,6 @@ __all__ = [
     "Parser",
     "Resolving",
     "find",
-    "overlooked",
     "read",
     "remove",
     "write",

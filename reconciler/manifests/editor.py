@@ -31,7 +31,7 @@ from reconciler.manifests.edits import (
     spliced,
 )
 from reconciler.manifests.flow_style import rearranged
-from reconciler.manifests.positions import BOM, Node, Shape, Source, nodes, roots
+from reconciler.manifests.positions import BOM, Node, Shape, Source, nodes, roots, without_mark
 from reconciler.manifests.scalar_style import Place, replaced
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) ->
     """
     documents = parsed(data)
     values = {document.number: document.value for document in documents}
-    text = data.decode()
-    head = BOM if text.startswith(BOM) else ""  # the parser does not count it
-    body = text.removeprefix(BOM)
+    head, body = without_mark(data)
     trees = list(roots(body))
     source = Source(body)
     changes: list[TextChange] = []
@@ -201,7 +199,7 @@ class _Editing:
             elif want.value is not ABSENT:
                 added[name] = want.value
         if node.is_flow:
-            spans = [(key.start, max(key.end, value.end)) for key, value in node.entries]
+            spans = [entry.span for entry in node.entries]
             quote = node.entries[0].key.style if node.entries else ""
             kept = [(index, "") for index in range(len(spans)) if index not in removed]
             new = [(None, yaml.pair(name, value, quote)) for name, value in added.items()]

@@ -32,7 +32,13 @@ _EMPTY = (
 )
 
 
-def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") -> list[str]:
+def find(
+    paths: Sequence[str],
+    *,
+    may_be_empty: bool = False,
+    hint: str = "",
+    overlooked: list[str] | None = None,
+) -> list[str]:
     """The manifest files at and below the paths, sorted.
 
     A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
@@ -43,6 +49,7 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
         paths: files and folders.
         may_be_empty: whether there may be no manifest.
         hint: what to do if a path, or every manifest, is missing; empty for the usual.
+        overlooked: gets the files that do not count only for capitals in `.yaml` or `.yml`.
 
     Raises:
         ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
@@ -52,7 +59,11 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
     for given in paths:
         path = os.path.normpath(given) if given else given
         if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
-            files += (entry.path for entry in _walk(path) if _is_read(entry))
+            for entry in _walk(path):
+                if entry.name.endswith(_READ) or _leads_to_folder(entry):
+                    files.append(entry.path)
+                elif overlooked is not None and entry.name.lower().endswith(_READ):
+                    overlooked.append(entry.path)
         elif os.path.lexists(path):
             files.append(path)
         else:
@@ -65,17 +76,6 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
             f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _EMPTY
         )
     return sorted(dict.fromkeys(files))
-
-
-def overlooked(paths: Sequence[str]) -> list[str]:
-    """The files below folders that `find` omits only for capitals in `.yaml` or `.yml`."""
-    folders = filter(os.path.isdir, paths)
-    return [
-        entry.path
-        for folder in folders
-        for entry in _walk(os.path.normpath(folder))
-        if entry.name.lower().endswith(_READ) and not entry.name.endswith(_READ)
-    ]
 
 
 def read(path: str) -> bytes | Diagnostic:
@@ -211,10 +211,6 @@ def _walk(top: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _is_read(entry: os.DirEntry[str]) -> bool:
-    """Whether it counts as a manifest; a link to nowhere or to a folder does, to say so."""
-    return entry.name.endswith(_READ) or _leads_to_folder(entry)
-
-
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link to a folder, which counts as a manifest so that `read` says so."""
     return entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops

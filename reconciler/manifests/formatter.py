@@ -14,7 +14,6 @@ from reconciler.manifests.edits import NotEditableError, TextChange, parsed, sai
 from reconciler.manifests.parser import BREAK
 from reconciler.manifests.positions import (
     BLOCK_STYLES,
-    BOM,
     Node,
     Shape,
     Source,
@@ -22,6 +21,7 @@ from reconciler.manifests.positions import (
     last_leaf,
     nodes,
     roots,
+    without_mark,
 )
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def tidy(data: bytes, orders: Callable[[JSON], Orders]) -> Tidied:
     """
     documents = parsed(data)
     wanted = {document.number: orders(document.value) for document in documents}
-    text = data.decode()
-    head = BOM if text.startswith(BOM) else ""
-    body = text.removeprefix(BOM)
+    head, body = without_mark(data)
     left: set[int] = set()
     for is_whole in (False, True):  # first the sections, then the documents that they move with
         source = Source(body)
@@ -119,7 +117,7 @@ def _ordered(
 
 def _in_brackets(source: Source, node: Node, sequence: Sequence[int]) -> list[TextChange] | None:
     """Exchanges the entries between brackets; None if there are comments to be lost."""
-    spans = [(entry.key.start, max(entry.key.end, entry.value.end)) for entry in node.entries]
+    spans = [entry.span for entry in node.entries]
     for (_, end), (start, _) in pairwise(spans):
         if source.text[end:start].strip() != ",":
             return None
@@ -221,13 +219,12 @@ def _keeps_anchors(root: Node, node: Node, sequence: Sequence[int]) -> bool:
         return True
     if len(marks) != len(set(marks)):
         return False
-    seen: set[str] = set()
-    inside = {each.anchor for entry in node.entries for child in entry for each in nodes(child)}
-    for place in sequence:
-        for child in node.entries[place]:
-            for each in nodes(child):
-                if each.anchor is not None:
-                    seen.add(each.anchor)
-                elif each.shape is Shape.ALIAS and each.text in inside - seen:
-                    return False
-    return True
+    inside = [
+        (place, each)
+        for place, index in enumerate(sequence)
+        for child in node.entries[index]
+        for each in nodes(child)
+    ]
+    places = {each.anchor: place for place, each in inside}
+    aliases = ((place, each.text) for place, each in inside if each.shape is Shape.ALIAS)
+    return all(places.get(anchor, -1) <= place for place, anchor in aliases)

@@ -150,6 +150,11 @@ class Entry(NamedTuple):
     key: Node
     value: Node
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it begins and ends; between brackets, the value may be left out."""
+        return self.key.start, max(self.key.end, self.value.end)
+
 
 def roots(text: str) -> Iterator[Node]:
     """The root of each document, empty ones included.
@@ -161,6 +166,13 @@ def roots(text: str) -> Iterator[Node]:
     while (event := following()).__class__ is not StreamEndEvent:
         if event.__class__ is DocumentStartEvent:
             yield _node(text, following, following(), MAX_DEPTH)
+
+
+def without_mark(data: bytes) -> tuple[str, str]:
+    """The byte order mark of a file, which the parser does not count, or nothing; and its text."""
+    text = data.decode()
+    body = text.removeprefix(BOM)
+    return text.removesuffix(body), body
 
 
 def parsed_text(data: bytes) -> tuple[Source, list[Node]]:

@@ -126,8 +126,11 @@ def _type_advice(error: ValidationError) -> str:
     match error.validator_value:
         case "integer" | "number" if is_number:
             return "; remove the quotes"
-        case "integer" if isinstance(value, str) and "x-unit" in schema:
-            return _duration_advice(value, schema["x-unit"])
+        case "integer" if "x-unit" in schema and (match := _DURATION.fullmatch(text)):
+            # A duration such as `5m`, which people know from other tools.
+            seconds = int(match["number"]) * _SECONDS[match["unit"][0].lower()]
+            number, rest = divmod(seconds, _SECONDS[schema["x-unit"][0]])
+            return "" if rest else f"; write {number} ({schema['x-unit']})"
         case "boolean" if text.lower() in _SWITCHES:
             return f"; write {_SWITCHES[text.lower()]}"
         case "object" if is_number:
@@ -135,17 +138,6 @@ def _type_advice(error: ValidationError) -> str:
         case "array" if is_number:
             return _element_advice(schema["items"], "; write [{{{}: {}}}]", value)
     return ""
-
-
-def _duration_advice(text: str, unit: str) -> str:
-    """The number to write for a duration such as `5m`, which people know from other tools."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return ""
-    number, rest = divmod(
-        int(match["number"]) * _SECONDS[match["unit"][0].lower()], _SECONDS[unit[0]]
-    )
-    return "" if rest else f"; write {number} ({unit})"
 
 
 def _element_advice(schema: Mapping[str, JSON], text: str, value: str | int) -> str:

@@ -79,17 +79,26 @@ class Schemas:
             return
         name = value.get("kind")
         if not isinstance(name, str) or name not in self.documents:
-            yield self._unknown_kind(value)
-            if value.get("apiVersion") != API_VERSION:
-                yield _wrong_version(value)
+            kinds = ", ".join(sorted(self.documents))
+            if "kind" not in value:
+                yield Problem((), "missing-key", f"missing key kind: one of {kinds}")
+            else:
+                hint = did_you_mean(name, self.documents) or f"; the kinds are {kinds}"
+                yield Problem(("kind",), "unknown-kind", f"unknown kind {name}{hint}")
+            if "apiVersion" not in value:
+                yield Problem((), "missing-key", f"missing key apiVersion: {API_VERSION}")
+            elif value["apiVersion"] != API_VERSION:
+                message = f"apiVersion must be {API_VERSION}"
+                yield Problem(("apiVersion",), "api-version", message)
             return
-        is_explained = False
-        for problem in self._explain_fields(name, value):
-            is_explained = True
-            yield problem
-        if not is_explained and self.accept(value) is None:
+        from reconciler.schema.explanation import problems  # 130 ms
+
+        found = [self._of_other_kinds(name, it) for it in problems(self.documents[name], value)]
+        found += [order.problem(value) for order in self._orders[name] if order.broken(value)]
+        if not found and self.accept(value) is None:
             # The two validators disagree. That is a bug, but nothing may be dropped without a word.
-            yield Problem((), "invalid", f"this does not match the schema of {name}")
+            found = [Problem((), "invalid", f"this does not match the schema of {name}")]
+        yield from found
 
     def explain_other(self, kind: str, value: JSON) -> Iterator[Problem]:
         """Why a document of one of the `others` does not fit its schema; nothing if it does.
@@ -100,18 +109,6 @@ class Schemas:
             from reconciler.schema.explanation import problems  # 130 ms
 
             yield from problems(self._schemas[kind], value)
-
-    def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
-        from reconciler.schema.explanation import problems  # 130 ms
-
-        for problem in problems(self.documents[name], value):
-            yield self._of_other_kinds(name, problem)
-        for order in self._orders[name]:
-            if order.broken(value):
-                other = ("spec", order.shorter)
-                yield Problem(
-                    ("spec", order.longer), "too-short", order.message(value), other=other
-                )
 
     def _accepts(self, kind: str, value: JSON) -> bool:
         accepts = self._compiled.get(kind)
@@ -133,13 +130,6 @@ class Schemas:
         message = f"unknown key spec.{key}: it is a field of {' and '.join(having)}, not of {name}"
         return problem._replace(message=message)
 
-    def _unknown_kind(self, value: Mapping[str, JSON]) -> Problem:
-        kinds = ", ".join(sorted(self.documents))
-        if "kind" not in value:
-            return Problem((), "missing-key", f"missing key kind: one of {kinds}")
-        hint = did_you_mean(value["kind"], self.documents) or f"; the kinds are {kinds}"
-        return Problem(("kind",), "unknown-kind", f"unknown kind {value['kind']}{hint}")
-
 
 class _Order(NamedTuple):
     """One duration that must be longer than another (`x-longer-than`, in `x-unit`s)."""
@@ -159,12 +149,14 @@ class _Order(NamedTuple):
             return False
         return bool(longer * _SECONDS[self.longer_unit] <= shorter * _SECONDS[self.shorter_unit])
 
-    def message(self, value: Mapping[str, JSON]) -> str:
+    def problem(self, value: Mapping[str, JSON]) -> Problem:
         longer, shorter = value["spec"][self.longer], value["spec"][self.shorter]
-        return (
+        message = (
             f"{self.longer} ({longer} {self.longer_unit}) must be longer than "
             f"{self.shorter} ({shorter} {self.shorter_unit})"
         )
+        other = ("spec", self.shorter)
+        return Problem(("spec", self.longer), "too-short", message, other=other)
 
 
 @cache
@@ -199,25 +191,15 @@ def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
     whose `else` is the value itself. It is none of several alternatives, of which an editor would
     name the wrong one.
     """
-    properties = dict(schema["properties"])
-    for name in ("lifecycle", "spec"):
-        if "properties" in properties.get(name, {}):
-            properties[name] = _without_alternatives(properties[name])
-    return {**schema, "properties": properties}
-
-
-def _without_alternatives(section: dict[str, JSON]) -> dict[str, JSON]:
-    properties = {name: _without_mark(field) for name, field in section["properties"].items()}
-    return {**section, "properties": properties}
-
-
-def _without_mark(field: dict[str, JSON]) -> dict[str, JSON]:
-    while "else" in field:
-        others = {key: value for key, value in field.items() if key not in {"if", "then", "else"}}
-        field = {**others, **field["else"]}
-    if "properties" in field.get("items", {}):
-        field = {**field, "items": _without_alternatives(field["items"])}
-    return field
+    while "else" in schema:
+        rest = {key: value for key, value in schema.items() if key not in {"if", "then", "else"}}
+        schema = {**rest, **schema["else"]}
+    if "properties" in schema:
+        fields = {name: _without_marks(field) for name, field in schema["properties"].items()}
+        schema = {**schema, "properties": fields}
+    if "properties" in schema.get("items", {}):
+        schema = {**schema, "items": _without_marks(schema["items"])}
+    return schema
 
 
 def _orders(schema: Mapping[str, JSON]) -> tuple[_Order, ...]:
@@ -227,9 +209,3 @@ def _orders(schema: Mapping[str, JSON]) -> tuple[_Order, ...]:
         for name, field in fields.items()
         if (other := field.get("x-longer-than"))
     )
-
-
-def _wrong_version(value: Mapping[str, JSON]) -> Problem:
-    if "apiVersion" not in value:
-        return Problem((), "missing-key", f"missing key apiVersion: {API_VERSION}")
-    return Problem(("apiVersion",), "api-version", f"apiVersion must be {API_VERSION}")

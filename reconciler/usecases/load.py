@@ -211,7 +211,8 @@ class _Loading:
         """What the files at and below the paths describe."""
         account = self._sources.account
         hint = "" if account == DEFAULT_ACCOUNT else _NO_MANIFESTS.format(account=account)
-        files = manifests.find(paths, may_be_empty=may_be_empty, hint=hint)
+        overlooked: list[str] = []
+        files = manifests.find(paths, may_be_empty=may_be_empty, hint=hint, overlooked=overlooked)
         above = defaults.above(paths)
         if edited := self._edited:
             left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
@@ -249,7 +250,7 @@ class _Loading:
             error = InvalidEditsError if edited else InvalidManifestsError
             raise error(tuple(sorted(set(self.findings))))
         by_address = {item.address: item for item in self.desired}
-        for path in manifests.overlooked(paths):
+        for path in overlooked:
             place = Position(path, 1, 1)
             self.warnings.append(Diagnostic(place, "file-name", _OVERLOOKED, Severity.WARNING))
         where, warnings = ", ".join(paths), tuple(sorted(self.warnings))

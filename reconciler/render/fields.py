@@ -29,12 +29,15 @@ _PAGES = "https://support.smartbear.com/alertsite/docs/"
 
 def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
     """A kind with a line for each of its fields: `*` required, `-` set by AlertSite."""
-    shown = [field for field in fields if ELEMENT not in field.path]
-    lines = aligned(
-        [(f"{_mark(field)} {field.name}", field.type, _first(field)) for field in shown]
-    )
+    rows = []
+    for field in fields:
+        if ELEMENT not in field.path:
+            mark = "-" if field.is_read_only else "*" if field.is_required else " "
+            first = field.words.summary.partition(". ")[0].removesuffix(".")
+            unit = f" ({field.words.unit})" if field.words.unit else ""
+            rows.append((f"{mark} {field.name}", field.type, f"{first}{unit}"))
     legend = "* required    - set by AlertSite; not allowed in a manifest"
-    return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
+    return joined([schema["title"], "", schema["description"], "", *aligned(rows), "", legend])
 
 
 def field_text(found: Mapping[str, Described]) -> Lines:
@@ -95,7 +98,10 @@ def members_text(members: Sequence[Member]) -> Lines:
 def member_text(noun: str, member: Member) -> Lines:
     """All that monitors tell of one location or property."""
     lines = [f"{noun} {member.id}: {_named(member)}", ""]
-    lines += [f"  region    {_region(region)}" for region in member.regions]
+    for number in member.regions:
+        price, name = credits_of(number), REGIONS.get(number, "not documented")
+        cost = f"{price:g} {'credit' if price == 1 else 'credits'}"
+        lines.append(f"  region    {number} ({name}): a measurement costs {cost}")
     lines += [f"  value     {number}: {text}" for number, text in sorted(member.values.items())]
     ids = some([*map(str, member.monitors)], _MOST)
     return joined([*lines, f"  {'monitors':10}{len(member.monitors):,} (id {ids})"])
@@ -103,25 +109,6 @@ def member_text(noun: str, member: Member) -> Lines:
 
 def _named(member: Member) -> str:
     return " or ".join(member.names) or "(no name)"
-
-
-def _region(number: int) -> str:
-    name = REGIONS.get(number, "not documented")
-    price = credits_of(number)
-    noun = "credit" if price == 1 else "credits"
-    return f"{number} ({name}): a measurement costs {price:g} {noun}"
-
-
-def _mark(field: Described) -> str:
-    if field.is_read_only:
-        return "-"
-    return "*" if field.is_required else " "
-
-
-def _first(field: Described) -> str:
-    """The first sentence of the summary, and the unit."""
-    sentence = field.words.summary.partition(". ")[0].removesuffix(".")
-    return f"{sentence} ({field.words.unit})" if field.words.unit else sentence
 
 
 def _rows(field: Described) -> Iterator[tuple[str, str]]:

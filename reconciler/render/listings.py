@@ -36,7 +36,10 @@ def list_text(
 
 def list_csv(listing: Listing, columns: Sequence[str]) -> Lines:
     """The table as RFC 4180 says, with a head; no cell is a formula for a spreadsheet."""
-    rows = [columns, *(map(_harmless, map(printable, row)) for row in _rows(listing, columns))]
+    rows = [columns]
+    for row in _rows(listing, columns):
+        texts = map(printable, row)
+        rows.append([f"'{text}" if text.lstrip().startswith(_FORMULA) else text for text in texts])
     return joined(",".join(map(_quoted, row)) for row in rows)
 
 
@@ -57,17 +60,13 @@ def standings_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {standing}" for standing, number in counts.items() if number)
 
 
+def _quoted(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(char in text for char in ',"') else text
+
+
 def _rows(listing: Listing, columns: Sequence[str]) -> list[list[str]]:
     names = names_of(listing.names)
     return [
         [", ".join(cell(item, column, names)) for column in columns] for item in listing.monitors
     ]
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
-
-
-def _quoted(text: str) -> str:
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(char in text for char in ',"') else text

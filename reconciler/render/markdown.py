@@ -24,10 +24,12 @@ from reconciler.errors import Severity
 from reconciler.render.drifts import drift_summary, names_text, stranger_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import (
+    alone,
     cause_text,
     counts_text,
-    group_names,
+    in_order,
     losses_text,
+    members_text,
     over_budget_text,
     place,
     reason_text,
@@ -196,12 +198,8 @@ def _groups(plan: Plan, view: View) -> Iterable[Group]:
     found = groups(plan)
     if detail_of(plan, view.detail) is not Detail.FULL:
         return found
-    alone = [
-        Group(change.action, change.reason, change.fields, (change,), is_unusual=group.is_unusual)
-        for group in found
-        for change in group.changes
-    ]
-    return sorted(alone, key=lambda group: (not group.is_unusual, group.changes[0].address))
+    each = ((not group.is_unusual, item.address, item) for group in found for item in group.changes)
+    return [alone(change) for _, _, change in sorted(each)]
 
 
 def _refusal(refusal: Refusal) -> list[str]:
@@ -211,24 +209,19 @@ def _refusal(refusal: Refusal) -> list[str]:
 
 
 def _group(group: Group, names: Names, view: View) -> Iterator[str]:
-    first = group.changes[0]
-    if len(group.changes) == 1:
+    first, is_one = group.changes[0], len(group.changes) == 1
+    head = f"{len(group.changes):,} monitors: {counts_text(group.by_kind())}{reason_text(first)}"
+    if is_one:
         head = _head(first)
-    else:
-        kinds = counts_text(group.by_kind())
-        head = f"{len(group.changes):,} monitors: {kinds}{reason_text(first)}"
     yield f"- {head}" if group.action is Action.DELETE else f"@@ {head} @@"
-    if len(group.changes) > 1:
-        yield f"# {group_names(group)}"
-        if folders := group.by_folder():
-            yield f"# folders: {counts_text(folders)}"
-        if labels := group.by_label():
-            yield f"# labels: {counts_text(labels)}"
-    for field in sorted(group.fields, key=lambda field: field.sent_with is not None):
+    if not is_one:
+        *more, who = members_text(group)
+        yield from (f"# {line}" for line in (who, *more))
+    for field in in_order(group.fields):
         yield from _field(field, group.action, names)
     if group.varying:
         yield f"  {', '.join(group.varying)}: different for each"
-    if view.show_requests and len(group.changes) == 1:
+    if view.show_requests and is_one:
         yield f"# {first.method} {first.path}"
         if first.body:
             yield f"# {value_text(dict(first.body))}"

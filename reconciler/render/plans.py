@@ -18,7 +18,7 @@ from reconciler.core.grouping import (
 )
 from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import marked, paint, quantity, some, value_text
+from reconciler.render.text import arrow, marked, paint, quantity, some, value_text
 from reconciler.render.values import names_of, shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
@@ -355,8 +355,8 @@ def _field(field: FieldChange, action: Action, show: _Show) -> Iterator[str]:
             elif leaf.after is None:
                 yield f"        {marked('-', f'{path}: {before}', colour=colour)}"
             else:
-                ends = f"{paint(before, '-', colour=colour)} → {paint(after, '+', colour=colour)}"
-                yield f"        {marked('~', f'{path}:', colour=colour)} {ends}"
+                head = marked("~", f"{path}:", colour=colour)
+                yield f"        {head} {arrow(before, after, colour=colour)}"
 
 
 def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str:
@@ -484,14 +484,14 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
 def secrets_lines(plan: Plan) -> Iterator[str]:
     """What cannot be told of secrets."""
     if plan.rekeyed:
-        what = "1 secret was" if plan.rekeyed == 1 else f"{plan.rekeyed} secrets were"
+        what = quantity(plan.rekeyed, "secret was", "secrets were")
         it = "it" if plan.rekeyed == 1 else "them"
         yield (
             f"RECONCILER_SECRET_KEY has changed since {what} sent, so changes cannot be detected: "
             f"apply sends {it} once more."
         )
     if plan.unchecked:
-        what = "1 secret is" if len(plan.unchecked) == 1 else f"{len(plan.unchecked)} secrets are"
+        what = quantity(len(plan.unchecked), "secret is", "secrets are")
         yield (
             f"{what} not checked: not available here: {some(plan.unchecked, _FEW)}. apply needs "
             "those that it sends."

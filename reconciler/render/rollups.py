@@ -69,14 +69,13 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
     for part in rollup.by_urgency:
         if not part.text.strip():
             continue
-        title = f"{part.account}: {_word(rollup, part.status)}"
-        tag = "details"
+        over = _over(rollup, part)
+        title = [f"{part.account}: {_word(rollup, part.status)}"]
         if rollup.operation == "plan" and part.losses:
-            lose = quantity(part.losses, "monitor loses", "monitors lose")
-            title = f"{title}, {lose} monitoring"
-        if over := _over(rollup, part):
-            title, tag = f"{title}, {over}", "details open"
-        section = ["", f"<{tag}><summary>{title}</summary>", "", *_lines(part.text)]
+            title.append(_lose(part.losses))
+        title += [over] if over else []
+        tag = "details open" if over else "details"
+        section = ["", f"<{tag}><summary>{', '.join(title)}</summary>", "", *_lines(part.text)]
         section += ["", "</details>"]
         if _size(section) > room:
             left_out += 1
@@ -84,8 +83,8 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
         room -= _size(section)
         lines += section
     if left_out:
-        noun = "account is" if left_out == 1 else "accounts are"
-        lines += ["", f"Too long to show all: {left_out} {noun} left out."]
+        are = quantity(left_out, "account is", "accounts are")
+        lines += ["", f"Too long to show all: {are} left out."]
     return joined(lines)
 
 
@@ -183,8 +182,11 @@ def _totals(rollup: RollUp) -> Iterator[str]:
     else:
         yield "No changes."
     if rollup.losses:
-        who = quantity(rollup.losses, "monitor loses", "monitors lose")
-        yield "; ".join([f"Coverage: {who} monitoring", *_refused(rollup)])
+        yield "; ".join([f"Coverage: {_lose(rollup.losses)}", *_refused(rollup)])
+
+
+def _lose(monitors: int) -> str:
+    return f"{quantity(monitors, 'monitor loses', 'monitors lose')} monitoring"
 
 
 def _refused(rollup: RollUp) -> Iterator[str]:
@@ -196,12 +198,12 @@ def _refused(rollup: RollUp) -> Iterator[str]:
         limit = f"the budget of {rollup.limit:,} for all accounts"
         yield f"over {limit}: apply refuses all of them {allowed}"
     above = sum(part.is_above_ceiling for part in rollup.parts)
-    if over := sum(part.is_over for part in rollup.parts) - above:
-        its, it = ("its", "it") if over == 1 else ("their", "them")
-        who = quantity(over, "account is", "accounts are")
-        yield f"{who} over {its} budget: apply refuses {it} {allowed}"
-    if above:
-        its, it = ("its", "it") if above == 1 else ("their", "them")
-        who = quantity(above, "account is", "accounts are")
-        limit = f"{its} hard limit (RECONCILER_BUDGET)"
-        yield f"{who} over {limit}: apply refuses {it}, and no option allows it"
+    over = sum(part.is_over for part in rollup.parts) - above
+    for count, limit, unless in (
+        (over, "budget", f" {allowed}"),
+        (above, "hard limit (RECONCILER_BUDGET)", ", and no option allows it"),
+    ):
+        if count:
+            its, it = ("its", "it") if count == 1 else ("their", "them")
+            who = quantity(count, "account is", "accounts are")
+            yield f"{who} over {its} {limit}: apply refuses {it}{unless}"

@@ -115,6 +115,11 @@ def marked(symbol: str, text: str, *, colour: bool) -> str:
     return paint(f"{symbol} {text}", symbol, colour=colour)
 
 
+def arrow(before: str, after: str, *, colour: bool) -> str:
+    """What was and what will be."""
+    return f"{paint(before, '-', colour=colour)} → {paint(after, '+', colour=colour)}"
+
+
 def ago(seconds: int | None) -> str:
     """How long ago something was, for people; None if that is not known."""
     if seconds is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from reconciler.core.grouping import set_change
 from reconciler.core.model import elements_by_key
 from reconciler.core.printable import printable
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import arrow, marked, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,13 +43,10 @@ def shown_change(field: FieldChange, names: Names, *, colour: bool) -> str:
     """What becomes of a field, in one line: what comes and goes of a set, or before → after."""
     found = set_change(field)
     if found is None:
-        before = paint(shown_value(field, field.before, names), "-", colour=colour)
-        after = paint(shown_value(field, field.after, names), "+", colour=colour)
-        return f"{before} → {after}"
+        before, after = (shown_value(field, it, names) for it in (field.before, field.after))
+        return arrow(before, after, colour=colour)
     parts = [
-        paint(
-            f"{sign} {shown_element(field.field, found.key, element, names)}", sign, colour=colour
-        )
+        marked(sign, shown_element(field.field, found.key, element, names), colour=colour)
         for sign, elements in (("+", found.added), ("-", found.removed))
         for element in elements
     ]
@@ -66,8 +63,7 @@ def shown_inside(
     label = named(field, key, item.element.get(key), names)
     before = shown_member(field, item.member, item.before, names)
     after = named(field, item.member, item.after, names)
-    ends = f"{paint(before, '-', colour=colour)} → {paint(after, '+', colour=colour)}"
-    return f"{paint(f'~ {label}:', '~', colour=colour)} {ends}"
+    return f"{marked('~', f'{label}:', colour=colour)} {arrow(before, after, colour=colour)}"
 
 
 def shown_element(field: str, key: str, element: Mapping[str, JSON], names: Names) -> str:

@@ -216,7 +216,15 @@ def _added(text: str) -> Item:
 
 def brief(lines: Iterable[Line]) -> str:
     """The fields of a change in one line."""
-    return ", ".join(filter(None, map(_brief, lines)))
+    found = []
+    for line in lines:
+        if line.text:
+            found += [] if "unchanged" in line.text else [f"{line.field} {line.text}"]
+            continue
+        parts = (f"{it.label} {_arrow(it.before, it.after, it.symbol)}" for it in line.items)
+        text = " ".join(map(str.strip, parts)) or _arrow(line.before, line.after)
+        found.append(f"{line.field} {text}" if len(text) <= _BRIEF else line.field)
+    return ", ".join(found)
 
 
 def command(base: str, address: str) -> str:
@@ -225,17 +233,6 @@ def command(base: str, address: str) -> str:
         return ""
     pattern = re.sub(r"([*?[])", r"[\1]", address)
     return f"{base} --target {quote(pattern)}"
-
-
-def _brief(found: Line) -> str:
-    if found.text:
-        return f"{found.field} {found.text}" if "unchanged" not in found.text else ""
-    parts = [
-        " ".join(filter(None, (item.label, _arrow(item.before, item.after, item.symbol))))
-        for item in found.items
-    ]
-    text = " ".join(parts) or _arrow(found.before, found.after)
-    return f"{found.field} {text}" if len(text) <= _BRIEF else found.field
 
 
 def _arrow(before: str | None, after: str | None, symbol: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.render.html.page import Number, page
@@ -10,23 +10,12 @@ from reconciler.render.text import quantity
 from reconciler.render.watches import seen_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reconciler.core.printable import Lines
     from reconciler.core.watch import Shown
 
 
 _UNKNOWN = "\u2013"
 """What stands for a number that is not known; the style makes it pale."""
-
-
-class AccountLine(NamedTuple):
-    """One account; `link` is empty if nothing was seen of it yet."""
-
-    name: str
-    link: str
-    text: str
-    cells: tuple[str, ...]
 
 
 def watch_html(shown: Shown, version: str) -> Lines:
@@ -39,6 +28,16 @@ def watch_html(shown: Shown, version: str) -> Lines:
         verdict = "Standing by: another watcher checks the accounts"
     elif shown.last is None:
         verdict = "The first round is in progress"
+    accounts = []
+    for item in seen:
+        to_do = (item.drifted, item.edits, item.losses, item.held, item.refused)
+        cells = [f"{it:,}" if item.is_seen else _UNKNOWN for it in (*to_do, item.unchanged)]
+        # There is no link to an account of which nothing was seen yet.
+        link = f"accounts/{quote(item.account, safe='')}" if item.account in shown.pages else ""
+        text = "" if item.is_good and not item.is_over else seen_text(item)
+        line = {"name": item.account, "link": link, "text": text, "cells": [*cells, item.at]}
+        accounts.append(line)
+    facts = [("Last check", shown.last.at), ("Commit", shown.last.commit)] if shown.last else []
     return page(
         "watch",
         (),
@@ -52,24 +51,7 @@ def watch_html(shown: Shown, version: str) -> Lines:
             Number(edits, "to apply", "change"),
             Number(sum(item.unchanged for item in seen), "unchanged", "add"),
         ),
-        facts=tuple(_facts(shown)),
+        facts=[(name, text) for name, text in facts if text],
         version=version,
-        accounts=tuple(_lines(shown)),
+        accounts=accounts,
     )
-
-
-def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
-    if shown.last is not None:
-        yield "Last check", shown.last.at
-        if shown.last.commit:
-            yield "Commit", shown.last.commit
-
-
-def _lines(shown: Shown) -> Iterator[AccountLine]:
-    for item in shown.last.seen if shown.last else ():
-        to_do = (item.drifted, item.edits, item.losses, item.held, item.refused)
-        numbers = (*to_do, item.unchanged)
-        cells = tuple(f"{number:,}" if item.is_seen else _UNKNOWN for number in numbers)
-        link = f"accounts/{quote(item.account, safe='')}" if item.account in shown.pages else ""
-        text = "" if item.is_good and not item.is_over else seen_text(item)
-        yield AccountLine(item.account, link, text, (*cells, item.at))

@@ -111,7 +111,8 @@ def list_(
             listing = find_monitors(workspace, state, connection.reader())
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
-    if runtime.part() is None:  # of several accounts, others may have it
+    is_alone = runtime.part() is None  # of several accounts, others may have it
+    if is_alone:
         check_targets(listing, targets)
     found = listing.only(standings, wanted, targets)
     match output:
@@ -127,7 +128,8 @@ def list_(
                 text = list_text(found, shown, is_wide=is_wide, colour=colour)
             if text:
                 console.data(text)
-            console.note(counts_text(found))
-    if targets and not listing.only((), (), targets).monitors:
+            if text or is_alone:
+                console.note(counts_text(found))
+    if is_alone and targets and not listing.only((), (), targets).monitors:
         console.note(f"No monitor matches {' '.join(targets)}.")
     return ExitCode.OK

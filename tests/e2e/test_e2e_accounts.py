@@ -344,6 +344,8 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     text = accounts("list", *only)
     assert "Account good" in text.out
     assert text.out.count("email-smtp/relay") == 2
+    text = accounts("list", "--where", "port=26", *only)
+    assert ("Account other" in text.text, "Account good" in text.text) == (True, False)
     text = accounts("drift", *only)
     assert ("Account other" in text.out, "Account good" in text.out) == (True, False)
 

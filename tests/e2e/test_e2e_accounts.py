@@ -844,6 +844,8 @@ def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace
 def test_the_secret_of_one_account_is_not_shown_in_another_one(
     accounts: Fleet, manifest: Manifest, command: tuple[str, ...]
 ) -> None:
+    settings = accounts.workspace.root / "reconciler.toml"  # one after the other: `good` first
+    settings.write_text(f"{settings.read_text()}\n[fleet]\nparallelism = 1\n")
     secret = "s3cret-of+good"
     extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
     accounts.workspace.write("good/box.yaml", manifest("email-pop", "box", extra=extra))

@@ -310,7 +310,7 @@ def _apply(
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
         # What it sends must be at hand, or it could not be told from what was sent already.
-        planning.require_secrets_of(saved.plan, workspace)
+        planning.require_secrets(saved.plan, workspace)
         basis = plan_file.basis(workspace, known.state, run.id, generation)
         plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
     plan = options.only_edits(plan, workspace.schemas, asked=asked.edits_only)
@@ -330,7 +330,7 @@ def _apply(
     planning.refuse_refusals(plan)
     if part is not None and approved:
         planning.refuse_other(plan, approved, part.digests)
-    planning.require_secrets_of(plan, workspace)
+    planning.require_secrets(plan, workspace)
     safety.refuse_unsafe(
         plan.coverage,
         described=len(workspace.fleet.desired),

@@ -335,6 +335,11 @@ class Desired(NamedTuple):
         """The document that the value of a field comes from."""
         return self.overridden.get(field) or self.inherited.get(field) or self.origin
 
+    @property
+    def former(self) -> tuple[str, ...]:
+        """The addresses that it had before."""
+        return tuple(f"{self.kind.name}/{name}" for name in self.previously)
+
     def pointer(self, field: str) -> tuple[str, str]:
         """The keys that lead to a field: the schema knows it, or it is under `extra`."""
         return ("spec" if field in self.kind.fields else "extra", field)

@@ -82,8 +82,8 @@ def check_is_known(
         known.setdefault(name, set()).update(record.fields, record.secrets)
     for item in desired:
         known.setdefault(item.address, set()).update(item.fields, item.secrets)
-        for former in item.previously:
-            known.setdefault(f"{item.kind.name}/{former}", set())
+        for former in item.former:
+            known.setdefault(former, set())
     for run in _runs(store, []):
         for change in run.changes:
             fields = (each.field for each in change.fields)

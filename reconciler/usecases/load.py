@@ -48,13 +48,10 @@ from reconciler.usecases.defaults import Inherited
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Field, Kind
-    from reconciler.core.plan import Plan
-    from reconciler.core.redactor import Redactor
     from reconciler.core.siblings import Claims
     from reconciler.schema import Schemas
-    from reconciler.secrets import SecretRules, Vault
+    from reconciler.secrets import SecretRules
 
     Uses: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
@@ -655,77 +652,6 @@ def _as_appended(pointer: tuple[str | int, ...], inherited: Inherited) -> tuple[
             return ("spec", field, APPEND, own, *rest)
         case _:
             return pointer
-
-
-def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
-    """Stops if a secret that would be used is not available.
-
-    Raises:
-        InvalidManifestsError: with a finding for each of them, at its place in the manifest.
-    """
-    locator = manifests.Locator()
-    findings = []
-    for desired, field in wanted:
-        for path, ref in secret_refs(desired.secrets[field]):
-            if failure := vault.failure(ref):
-                place = locator.of_field(desired, field, *path, SECRET_REF)
-                findings.append(Diagnostic(place, "missing-secret", failure))
-    if findings:
-        raise InvalidManifestsError(tuple(sorted(set(findings))))
-
-
-def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
-    """The plan without known secrets that AlertSite shows in other fields.
-
-    So nothing that is made of a plan holds one: its JSON, a saved plan, what is pending in a state.
-
-    Raises:
-        InvalidManifestsError: a manifest has one in the clear; with a finding for each.
-    """
-    if not plan.changes and not plan.unmanaged_monitors:
-        return plan
-    fleet = tuple(fleet)
-    vault.learn(fleet)
-    redactor = vault.redactor
-    strangers = plan.unmanaged_monitors
-    if redactor.holds("\n".join(item.name for item in strangers)):
-        cleaned = (item._replace(name=redactor.value(item.name)) for item in strangers)
-        plan = plan._replace(unmanaged_monitors=tuple(cleaned))
-    texts = (
-        repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
-    )
-    if not redactor.holds("\n".join(texts)):
-        return plan
-    desired = {item.address: item for item in fleet}
-    locator = manifests.Locator()
-    findings = [
-        Diagnostic(
-            locator.of_field(desired[change.address], field),
-            "plain-secret",
-            "the value contains a known secret in plain text; write a secretRef",
-        )
-        for change in plan.changes
-        if change.address in desired
-        for field, value in change.body.items()
-        if field in desired[change.address].fields and redactor.holds(repr(value))
-    ]
-    if findings:
-        raise InvalidManifestsError(tuple(sorted(set(findings))))
-    return plan._replace(
-        changes=tuple(
-            change._replace(fields=tuple(_redacted(field, redactor) for field in change.fields))
-            for change in plan.changes
-        )
-    )
-
-
-def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
-    leaves = tuple(
-        leaf._replace(path=redactor.value(leaf.path), before=redactor.value(leaf.before))
-        for leaf in field.leaves
-    )
-    before, applied = redactor.value(field.before), redactor.value(field.applied)
-    return field._replace(before=before, applied=applied, leaves=leaves)
 
 
 def _lifecycle(value: JSON) -> Lifecycle:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
-from reconciler.core.model import Live, Observation, kind_of, match_key, secret_refs
+from reconciler.core.model import (
+    SECRET_REF,
+    Live,
+    Observation,
+    kind_of,
+    match_key,
+    secret_refs,
+)
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import (
     all_caught_up,
@@ -23,17 +30,23 @@ from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
 from reconciler.core.state import Record, State, StateDelta, first_record, is_of_key
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
-from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
+from reconciler.errors import (
+    ConfigurationError,
+    Diagnostic,
+    InvalidManifestsError,
+    RefusedError,
+    StateError,
+    UsageError,
+)
 from reconciler.manifests import Locator
 from reconciler.schema import did_you_mean
-from reconciler.usecases.load import require_secrets, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
     from reconciler.context import Cancellation, Clock, Reporter
-    from reconciler.core.model import JSON, Account, Desired
+    from reconciler.core.model import JSON, Desired
     from reconciler.core.safety import Terms
     from reconciler.core.state import PendingCreate
     from reconciler.schema import Schemas
@@ -169,9 +182,7 @@ def look(
         AlertSiteError: AlertSite cannot be read.
         RefusedError: the state is that of another account.
     """
-    _check_is_something(workspace, state)
-    workspace = _by_address(workspace, state)
-    _check_targets(workspace, state)
+    workspace = _checked(workspace, state)
     return _planned(workspace, reader, state, grace, now, refuses=True)
 
 
@@ -207,59 +218,45 @@ def observe(
         AlertSiteError: AlertSite cannot be read.
     """
     reader.tell(ObservationBegan())
-    seen = None
+    count = None
     try:
-        seen = _observed(reader, kinds, state, named, refuses=refuses)
+        listed = reader.list_monitors(kinds)
+        ids = {monitor.id for monitor in listed}
+        records = state.records.values()
+        ours = {record.id for record in records}
+        known = {record.id for record in records if not record.deleting}
+        lost = sorted(known - ids)
+        found: dict[int, Live | None] = {}
+        is_doubted = refuses and _is_too_much(len(lost), len(known))
+        if is_doubted:
+            found = reader.read_monitors(lost[:_SAMPLE])
+        if not is_doubted or any(found.values()):
+            found |= reader.read_monitors(sorted(ours.union(named) - ids - found.keys()))
+        gone = sum(found.get(number) is None for number in lost)
+        if refuses and _is_too_much(gone, len(known)):
+            left = len(known) - gone
+            which = f"only {left:,} of the {len(known):,}" if left else f"none of the {gone:,}"
+            raise RefusedError(
+                f"{which} monitors in the state {'is' if left <= 1 else 'are'} in this account",
+                f"Check {reader.account.settings} and --state. If they were deleted there, forget "
+                "their records first: reconciler state rm ADDRESS...",
+            )
+        # One that no list of email monitors holds, that no record knows and that does not tell its
+        # type is taken for nothing that it does not say.
+        unlisted = [
+            monitor if monitor.type or monitor.id in ours else monitor._replace(type=_UNTOLD)
+            for monitor in found.values()
+            if monitor is not None
+        ]
+        seen = Observation((*listed, *unlisted), frozenset(monitor.id for monitor in unlisted))
+        count = len(seen.live)
         return seen
     finally:
-        reader.tell(ObservationEnded(None if seen is None else len(seen.live)))
-
-
-def _observed(
-    reader: Reader,
-    kinds: Iterable[str],
-    state: State,
-    named: Collection[int],
-    *,
-    refuses: bool,
-) -> Observation:
-    listed = reader.list_monitors(kinds)
-    ids = {monitor.id for monitor in listed}
-    records = state.records.values()
-    known = {record.id for record in records if not record.deleting}
-    wanted = {record.id for record in records}.union(named)
-    lost = sorted(known - ids)
-    found: dict[int, Live | None] = {}
-    if refuses and _is_too_much(len(lost), len(known)):
-        found = reader.read_monitors(lost[:_SAMPLE])
-        if not any(found.values()):
-            raise _other_account(reader.account, len(lost), len(known))
-    found |= reader.read_monitors(sorted(wanted - ids - found.keys()))
-    gone = sum(found[number] is None for number in lost)
-    if refuses and _is_too_much(gone, len(known)):
-        raise _other_account(reader.account, gone, len(known))
-    ours = {record.id for record in records}
-    # One that no list of email monitors holds, that no record knows and that does not tell its type
-    # is taken for nothing that it does not say.
-    unlisted = [
-        monitor if monitor.type or monitor.id in ours else monitor._replace(type=_UNTOLD)
-        for monitor in found.values()
-        if monitor is not None
-    ]
-    return Observation((*listed, *unlisted), frozenset(monitor.id for monitor in unlisted))
+        reader.tell(ObservationEnded(count))
 
 
 def _is_too_much(gone: int, known: int) -> bool:
     return (known >= _ENOUGH and gone == known) or (known >= _MANY and gone * 2 > known)
-
-
-def _other_account(account: Account, gone: int, known: int) -> RefusedError:
-    which = f"none of the {known:,}" if gone == known else f"only {known - gone:,} of the {known:,}"
-    return RefusedError(
-        f"{which} monitors in the state {'is' if gone >= known - 1 else 'are'} in this account",
-        f"Check {account.settings} and --state. If they were deleted there, forget "
-        "their records first: reconciler state rm ADDRESS...",
-    )
 
 
 def _planned(
@@ -276,7 +273,7 @@ def _planned(
     desired = workspace.fleet.desired
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
-    described = by_address.keys() | _former_of(desired)
+    described = by_address.keys() | {address for item in desired for address in item.former}
     while True:
         was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
@@ -286,7 +283,9 @@ def _planned(
         if not workspace.undoes:  # what that is not about is left as it is
             wrong = reopened(state, there, kinds, named, described, is_over=was_over)
         known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
-        held = _held(workspace, known)
+        held = known.pending_creates
+        if workspace.undoes:  # of others it does not know the manifests
+            held = {name: item for name, item in held.items() if name in rules.targets}
         pending, moved = renamed_creates(held, known, workspace)
         known = known._replace(pending_creates=pending)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
@@ -302,10 +301,12 @@ def _planned(
         waiting = [*missing, *waited_for.intersection(foreign)]
         if not waiting or grace is None or was_over or not grace.wait(waiting):
             break
+
+    def renamed(address: str, record: Record) -> Record:
+        return record._replace(previously=by_address[address].previously)
+
     bound: dict[str, Record | None] = {
-        address: made_by(pending[address], number)._replace(
-            previously=by_address[address].previously
-        )
+        address: renamed(address, made_by(pending[address], number))
         for address, number in found.found.items()
     }
     # One that is created again stays missing as long as nothing is seen of it.
@@ -340,17 +341,14 @@ def _planned(
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}
     bound |= {
-        item.address: records[item.before]._replace(previously=by_address[item.address].previously)
+        item.address: renamed(item.address, records[item.before])
         for item in moves
         if item.before is not None
     }
     bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
-    bound |= {
-        item.address: first_record(
-            item.id, by_address[item.address].secrets, tracks=workspace.vault.tracks
-        )._replace(previously=by_address[item.address].previously)
-        for item in plan.binding(BindingAction.ADOPT)
-    }
+    for item in plan.binding(BindingAction.ADOPT):
+        secrets, tracks = by_address[item.address].secrets, workspace.vault.tracks
+        bound[item.address] = renamed(item.address, first_record(item.id, secrets, tracks=tracks))
     bindings = [
         *plan.bindings,
         *(
@@ -389,26 +387,13 @@ def _waited_for(workspace: Workspace, known: State) -> set[str]:
     A record has a former address until its rename is saved.
     """
     loose = [item for item in workspace.targeted if item.id is None]
-    found = {item.address for item in loose} | _former_of(loose)
+    found = {address for item in loose for address in (item.address, *item.former)}
     wanted = {match_key_of(item) for item in loose if item.address not in known.records}
     return found | {
         address
         for address, item in known.pending_creates.items()
         if match_key(address.partition("/")[0], item.body.get("name")) in wanted
     }
-
-
-def _former_of(desired: Iterable[Desired]) -> set[str]:
-    """The former addresses of manifests, under which the state may still have them."""
-    return {f"{item.kind.name}/{name}" for item in desired for name in item.previously}
-
-
-def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:
-    """The pending creates that a plan may end; of others an undo does not know their manifests."""
-    if not workspace.undoes:
-        return state.pending_creates
-    targets = workspace.rules.targets
-    return {name: item for name, item in state.pending_creates.items() if name in targets}
 
 
 def renamed_creates(
@@ -418,8 +403,7 @@ def renamed_creates(
     pending = {address: item for address, item in held.items() if address not in state.records}
     moved: dict[str, str] = {}
     for item in workspace.fleet.desired if pending else ():
-        for name in item.previously if item.id is None else ():
-            before = f"{item.kind.name}/{name}"
+        for before in item.former if item.id is None else ():
             is_free = item.address not in state.records and item.address not in pending
             if before in pending and before not in workspace.fleet.by_address and is_free:
                 pending[item.address] = pending.pop(before)
@@ -464,9 +448,7 @@ def plan_offline(
             f"{location}: there is no state yet, so --offline has nothing to compare with",
             "Run apply once, name the state with --state, or leave out --offline.",
         )
-    _check_is_something(workspace, state)
-    workspace = _by_address(workspace, state)
-    _check_targets(workspace, state)
+    workspace = _checked(workspace, state)
     rules = _with_fingerprint(workspace)
     desired = workspace.fleet.desired
     live = [
@@ -488,23 +470,21 @@ def plan_offline(
     others = workspace.fleet.sources.others
     plan = decide(state.account, known, records, live, kinds, rules, terms=held_to, others=others)
     waited_for = _waited_for(workspace, state._replace(pending_creates=pending))
-    notes = (Note(address, NoteCode.PENDING) for address in pending if address in waited_for)
-    plan = plan._replace(notes=tuple(sorted((*plan.notes, *notes), key=lambda it: it.address)))
-    plan = _with_untold_secrets(plan, workspace, bound)
-    plan = without_secrets(plan, known, workspace.vault)
     told = {item.address for item in known}
     untold = [item for item in desired if item.address not in told]
-    return with_default_places(_with_unknown(plan, untold, rules), desired)
-
-
-def _with_unknown(plan: Plan, untold: Sequence[Desired], rules: PlanOptions) -> Plan:
-    """The plan, with a note for each manifest that could not be compared."""
     unknown = [item for item in untold if is_target(item, rules.targets)]
-    notes = [*plan.notes, *(Note(item.address, NoteCode.UNKNOWN, item.id) for item in unknown)]
-    return plan._replace(
+    notes = [
+        *plan.notes,
+        *(Note(address, NoteCode.PENDING) for address in pending if address in waited_for),
+        *(Note(item.address, NoteCode.UNKNOWN, item.id) for item in unknown),
+    ]
+    plan = plan._replace(
         notes=tuple(sorted(notes, key=lambda note: note.address)),
         excluded=plan.excluded + len(untold) - len(unknown),
     )
+    plan = with_default_places(plan, desired)
+    plan = _with_untold_secrets(plan, workspace, bound)
+    return without_secrets(plan, known, workspace.vault)
 
 
 def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
@@ -525,6 +505,57 @@ def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
             fields = [item._replace(default=place(manifest, item.field)) for item in change.fields]
             change = change._replace(fields=tuple(fields))  # noqa: PLW2901
         changes.append(change)
+    return plan._replace(changes=tuple(changes))
+
+
+def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
+    """The plan without known secrets that AlertSite shows in other fields.
+
+    So nothing that is made of a plan holds one: its JSON, a saved plan, what is pending in a state.
+
+    Raises:
+        InvalidManifestsError: a manifest has one in the clear; with a finding for each.
+    """
+    if not plan.changes and not plan.unmanaged_monitors:
+        return plan
+    fleet = tuple(fleet)
+    vault.learn(fleet)
+    redactor = vault.redactor
+    strangers = plan.unmanaged_monitors
+    if redactor.holds("\n".join(item.name for item in strangers)):
+        cleaned = (item._replace(name=redactor.value(item.name)) for item in strangers)
+        plan = plan._replace(unmanaged_monitors=tuple(cleaned))
+    texts = (
+        repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
+    )
+    if not redactor.holds("\n".join(texts)):
+        return plan
+    desired = {item.address: item for item in fleet}
+    locator = Locator()
+    findings = [
+        Diagnostic(
+            locator.of_field(desired[change.address], field),
+            "plain-secret",
+            "the value contains a known secret in plain text; write a secretRef",
+        )
+        for change in plan.changes
+        if change.address in desired
+        for field, value in change.body.items()
+        if field in desired[change.address].fields and redactor.holds(repr(value))
+    ]
+    if findings:
+        raise InvalidManifestsError(tuple(sorted(set(findings))))
+    changes = []
+    for change in plan.changes:
+        fields = []
+        for field in change.fields:
+            leaves = (
+                leaf._replace(path=redactor.value(leaf.path), before=redactor.value(leaf.before))
+                for leaf in field.leaves
+            )
+            before, applied = redactor.value(field.before), redactor.value(field.applied)
+            fields.append(field._replace(before=before, applied=applied, leaves=tuple(leaves)))
+        changes.append(change._replace(fields=tuple(fields)))
     return plan._replace(changes=tuple(changes))
 
 
@@ -581,15 +612,6 @@ def refuse_other(plan: Plan, approved: str, digests: Collection[str] = ()) -> No
         )
 
 
-def _check_is_something(workspace: Workspace, state: State) -> None:
-    if not workspace.fleet.desired and not state.records:
-        raise ConfigurationError(
-            f"{workspace.fleet.where}: there are no manifests (*.yaml, *.yml) here, and the state "
-            "has no records",
-            "Write one, or run reconciler import; use --manifests DIR for another folder.",
-        )
-
-
 def _by_address(workspace: Workspace, state: State) -> Workspace:
     """The workspace, whose targets name no ids any more."""
     rules, desired, records = workspace.rules, workspace.fleet.desired, state.all_records
@@ -598,15 +620,24 @@ def _by_address(workspace: Workspace, state: State) -> Workspace:
     return workspace._replace(rules=rules._replace(targets=targets, keep=keep))
 
 
-def _check_targets(workspace: Workspace, state: State) -> None:
-    """Stops before anything is done if a pattern means nothing: it may be a typing error.
+def _checked(workspace: Workspace, state: State) -> Workspace:
+    """The same; it stops before anything is done if a pattern means nothing: a typing error?
 
     Raises:
         UsageError: naming the first one, and what may be meant.
+        ConfigurationError: there is neither a manifest nor a record.
     """
-    rules, desired = workspace.rules, workspace.fleet.desired
+    desired = workspace.fleet.desired
+    if not desired and not state.records:
+        raise ConfigurationError(
+            f"{workspace.fleet.where}: there are no manifests (*.yaml, *.yml) here, and the state "
+            "has no records",
+            "Write one, or run reconciler import; use --manifests DIR for another folder.",
+        )
+    workspace = _by_address(workspace, state)
+    rules = workspace.rules
     if not rules.targets and not rules.keep:
-        return
+        return workspace
     recorded = {*state.records, *state.pending_creates}
     addresses = {*recorded, *(item.address for item in desired)}
     known = {*addresses, *(f"{address.partition('/')[0]}/*" for address in addresses)}
@@ -615,16 +646,14 @@ def _check_targets(workspace: Workspace, state: State) -> None:
         name = bare(target)
         if not is_described and not any(fnmatchcase(address, name) for address in recorded):
             what = f"the target {name or '(empty)'} matches no manifest and no orphan"
-            raise UsageError(
-                f"{what}{did_you_mean(name, known)}",
-                f"A target is {GRAMMAR}.",
-            )
+            raise UsageError(f"{what}{did_you_mean(name, known)}", f"A target is {GRAMMAR}.")
     for pattern in rules.keep:
         if not any(fnmatchcase(address, pattern) for address in addresses):
             raise UsageError(
                 f"--keep {pattern} matches no record and no manifest{did_you_mean(pattern, known)}",
                 "Use an address such as email-smtp/prod-relay, or a glob; or leave out --keep.",
             )
+    return workspace
 
 
 def _with_fingerprint(workspace: Workspace) -> PlanOptions:
@@ -641,13 +670,21 @@ def _with_fingerprint(workspace: Workspace) -> PlanOptions:
     return rules._replace(fingerprint=fingerprint)
 
 
-def require_secrets_of(plan: Plan, workspace: Workspace) -> None:
+def require_secrets(plan: Plan, workspace: Workspace) -> None:
     """Stops before anything is sent if a secret that the plan sends is not at hand.
 
     Raises:
         InvalidManifestsError: with a finding for each of them, at its place in the manifest.
     """
-    require_secrets(_to_be_sent(workspace.fleet.desired, plan), workspace.vault)
+    locator = Locator()
+    findings = [
+        Diagnostic(locator.of_field(desired, field, *path, SECRET_REF), "missing-secret", failure)
+        for desired, field in _to_be_sent(workspace.fleet.desired, plan)
+        for path, ref in secret_refs(desired.secrets[field])
+        if (failure := workspace.vault.failure(ref))
+    ]
+    if findings:
+        raise InvalidManifestsError(tuple(sorted(set(findings))))
 
 
 def _with_untold_secrets(plan: Plan, workspace: Workspace, records: Mapping[str, Record]) -> Plan:

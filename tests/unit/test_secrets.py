@@ -21,7 +21,7 @@ from reconciler.core.redactor import Redactor
 from reconciler.core.state import is_of_key, is_same_secret
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
-from reconciler.usecases.load import without_secrets
+from reconciler.usecases.plan import without_secrets
 
 from build import ACCOUNT, SCHEMAS, desired, live
 

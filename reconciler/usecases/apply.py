@@ -14,7 +14,7 @@ what they did, and decides nothing new.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple
@@ -104,99 +104,75 @@ PATIENCE = 10
 def execute(
     changes: Sequence[Change],
     send: Callable[[Change], int | None],
-    *,
-    parallelism: int,
-    fail_fast: bool,
-    cancellation: Cancellation,
+    execution: Execution,
     note: Callable[[Sequence[Outcome]], None],
 ) -> tuple[Outcome, ...]:
     """One outcome for each change, in the order of the changes.
+
+    What changes meet is a reason for these changes alone: the run goes on.
 
     Args:
         changes: what to carry out.
         send: carries out one change and returns the id of a new monitor; called from
             `parallelism` threads.
-        parallelism: how many changes may be in flight at once.
-        fail_fast: start nothing new after the first failure.
-        cancellation: of the run; what its changes meet is a reason for these changes alone.
+        execution: how to proceed.
         note: is told the outcomes as they are known, all that there are at the time.
     """
-    halt = _Halt(cancellation.part())
+    part = execution.cancellation.part()
     known: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
     outcomes: dict[int, Outcome] = {}
+    ahead = Semaphore(_AHEAD * execution.parallelism)
+    times_away = 0  # in a row; threads may lose a count to each other, which does no harm
 
-    ahead = Semaphore(_AHEAD * parallelism)
+    def carry_out(change: Change) -> Outcome:
+        nonlocal times_away
+        if reason := part.reason:
+            return Outcome(change, Status.NOT_STARTED, reason)
+        try:
+            created = send(change)
+        except AlertSiteError as error:
+            is_away = isinstance(error, NonsenseError)
+            if isinstance(error, UnavailableError):
+                is_away = error.is_away
+            times_away = times_away + 1 if is_away else 0
+            if times_away >= PATIENCE:
+                part.cancel(f"AlertSite was unavailable for {PATIENCE} changes in a row")
+            if isinstance(error, CredentialsError):
+                part.cancel("AlertSite rejects the credentials")
+            elif execution.fail_fast:
+                part.cancel(f"{change.address} failed")
+            status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
+            reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
+            is_create = change.action is Action.CREATE
+            may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
+            return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
+        # A bug must not cost the report on all the others, and its outcome is waited for.
+        except BaseException as error:  # noqa: BLE001 - see above
+            return Outcome(change, Status.UNCONFIRMED, unexpected(error), ExitCode.BUG)
+        times_away = 0
+        return Outcome(change, Status.DONE, created=created)
 
-    def carry_out(index: int, change: Change) -> None:
+    def work(index: int, change: Change) -> None:
         ahead.acquire()
-        known.put((index, _carry_out(change, send, halt, fail_fast=fail_fast)))
+        known.put((index, carry_out(change)))
 
-    with ThreadPoolExecutor(parallelism) as pool:
+    with ThreadPoolExecutor(execution.parallelism) as pool:
         for index, change in enumerate(changes):
-            pool.submit(carry_out, index, change)
+            pool.submit(work, index, change)
         while len(outcomes) < len(changes):
-            batch = _batch(known)
+            batch = [known.get()]
+            with suppress(Empty):
+                while True:
+                    batch.append(known.get_nowait())
             outcomes.update(batch)
             try:
                 note([outcome for _, outcome in batch])
             except BaseException:
-                halt.part.cancel("the result could not be written to the journal")
+                part.cancel("the result could not be written to the journal")
                 ahead.release(len(changes))
                 raise
             ahead.release(len(batch))
     return tuple(outcomes[index] for index in range(len(changes)))
-
-
-def _batch(known: SimpleQueue[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
-    """At least one outcome, and all others that are there."""
-    batch = [known.get()]
-    while True:
-        try:
-            batch.append(known.get_nowait())
-        except Empty:
-            return batch
-
-
-class _Halt:
-    """What the changes meet that keeps the others from being started."""
-
-    def __init__(self, part: Cancellation) -> None:
-        self.part = part
-        self._unavailable = 0
-
-    def count(self, error: AlertSiteError | None) -> None:
-        """Notes how a change went; threads may lose a count to each other, which does no harm."""
-        is_away = isinstance(error, NonsenseError)
-        if isinstance(error, UnavailableError):
-            is_away = error.is_away
-        self._unavailable = self._unavailable + 1 if is_away else 0
-        if self._unavailable >= PATIENCE:
-            self.part.cancel(f"AlertSite was unavailable for {PATIENCE} changes in a row")
-
-
-def _carry_out(
-    change: Change, send: Callable[[Change], int | None], halt: _Halt, *, fail_fast: bool
-) -> Outcome:
-    if reason := halt.part.reason:
-        return Outcome(change, Status.NOT_STARTED, reason)
-    try:
-        created = send(change)
-    except AlertSiteError as error:
-        halt.count(error)
-        if isinstance(error, CredentialsError):
-            halt.part.cancel("AlertSite rejects the credentials")
-        elif fail_fast:
-            halt.part.cancel(f"{change.address} failed")
-        status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
-        reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
-        is_create = change.action is Action.CREATE
-        may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
-        return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
-    # A bug must not cost the report on all the others, and its outcome is waited for.
-    except BaseException as error:  # noqa: BLE001 - see above
-        return Outcome(change, Status.UNCONFIRMED, unexpected(error), ExitCode.BUG)
-    halt.count(None)
-    return Outcome(change, Status.DONE, created=created)
 
 
 def apply_plan(
@@ -229,7 +205,9 @@ def apply_plan(
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
     recorder.reopen(first.reopened, first.ids)
-    recorder.bind(_approved(plan, first.bound))
+    # Nothing is bound or forgotten but by the plan's own bindings.
+    named = {address for item in plan.bindings for address in (item.address, item.before)}
+    recorder.bind({address: item for address, item in first.bound.items() if address in named})
     recorder.drop(first.dropped, first.by_id)
     recorder.bind(run.came(recorder.state.records))
     live = {monitor.id: monitor for monitor in first.live}
@@ -241,7 +219,14 @@ def apply_plan(
     if plan.changes:
         recorder.begin(
             [change.address for change in plan.changes],
-            {change.address: _told(change) for change in plan.having(Action.CREATE)},
+            {
+                change.address: {  # what it sends, but for secrets
+                    item.field: change.body[item.field]
+                    for item in change.fields
+                    if item.source is None
+                }
+                for change in plan.having(Action.CREATE)
+            },
             [change.address for change in plan.having(Action.DELETE)],
             first.ids,
             began,
@@ -281,20 +266,9 @@ def apply_plan(
     return Applied(result, run.state_error, bound, kept is not None, can_undo)
 
 
-def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
-    """The records that the plan's own bindings lead to; nothing else is bound or forgotten."""
-    named = {item.address for item in plan.bindings} | {item.before for item in plan.bindings}
-    return {address: record for address, record in bound.items() if address in named}
-
-
 def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:
     """What the state keeps of losses, by monitor."""
     return {loss.id: Lost(loss.id, loss.address, loss.causes, at) for loss in losses}
-
-
-def _told(change: Change) -> dict[str, JSON]:
-    """What a create sends, but for secrets."""
-    return {item.field: change.body[item.field] for item in change.fields if item.source is None}
 
 
 _REPETITIONS = 2
@@ -339,8 +313,7 @@ class _Run:
         for address, record in records.items():
             if record.deleting and record.id in there:
                 found[address] = found[address]._replace(deleting=False)
-        desired = self._workspace.fleet.desired
-        claimed = {f"{item.kind.name}/{name}" for item in desired for name in item.previously}
+        claimed = {former for item in self._desired.values() for former in item.former}
         orphans = records.keys() - self._desired.keys() - claimed
         for address in () if self._workspace.undoes else orphans:
             if found[address].sending.fields:
@@ -370,13 +343,15 @@ class _Run:
         """
         retiring = [change for change in changes if change.is_retirement]
         others = [change for change in changes if not change.is_retirement]
-        last, first = self._sent_and_seen(others) if others else (self._first, ())
+        execution = self._execution
+        last, first = self._sent_and_seen(others, execution) if others else (self._first, ())
         if not retiring:
             return last, first
         # A value that AlertSite never keeps must not keep the fleet from being pruned for ever.
         if all(item.status in {Status.DONE, Status.NOT_KEPT} for item in first):
             ready = [change for change in retiring if last and self._is_replaced(change, last)]
-            seen, done = self._sent_and_seen(ready, parallelism=1) if ready else (last, ())
+            alone = execution._replace(parallelism=1)
+            seen, done = self._sent_and_seen(ready, alone) if ready else (last, ())
             last = seen or last
             reason = "its replacement is missing, disabled, or not as it was sent"
             waiting = [change for change in retiring if change not in ready]
@@ -412,46 +387,29 @@ class _Run:
         return True
 
     def _sent_and_seen(
-        self, changes: Sequence[Change], *, parallelism: int | None = None
+        self, changes: Sequence[Change], execution: Execution
     ) -> tuple[Planned | None, tuple[Outcome, ...]]:
         """The outcomes of changes that are sent together, as AlertSite was seen to have them.
 
         A create without an answer that is known to have made nothing is sent again.
         """
-        outcomes = self._execute(changes, parallelism=parallelism)
+        outcomes = execute(changes, self._send, execution, self._note_progress)
         last, seen, absent = self._verified(outcomes)
         for _ in range(_REPETITIONS):
             again = [
                 item.change for item in seen if item.may_repeat and item.change.address in absent
             ]
-            if not again or self._execution.fail_fast or self._execution.cancellation.reason:
+            if not again or execution.fail_fast or execution.cancellation.reason:
                 break
             what = again[0].address if len(again) == 1 else f"{len(again):,} monitors"
-            self._execution.reporter.say(f"AlertSite has not created {what}: sending again.")
-            outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
+            execution.reporter.say(f"AlertSite has not created {what}: sending again.")
+            outcomes = execute(again, self._send, execution, self._note)
             by_address = {item.change.address: item for item in (*seen, *outcomes)}
             last, seen, absent = self._verified(
                 tuple(by_address[change.address] for change in changes)
             )
         self._recorder.drop(absent, last.by_id if last else ())
         return last, seen
-
-    def _execute(
-        self,
-        changes: Sequence[Change],
-        *,
-        parallelism: int | None = None,
-        is_progress: bool = True,
-    ) -> tuple[Outcome, ...]:
-
-        return execute(
-            changes,
-            self._send,
-            parallelism=parallelism or self._execution.parallelism,
-            fail_fast=self._execution.fail_fast,
-            cancellation=self._execution.cancellation,
-            note=partial(self._note, is_progress=is_progress),
-        )
 
     def _send(self, change: Change) -> int | None:
         vault, body = self._workspace.vault, change.body
@@ -474,7 +432,12 @@ class _Run:
             self._writer.patch(change.path, body, secrets)
         return None
 
-    def _note(self, outcomes: Sequence[Outcome], *, is_progress: bool) -> None:
+    def _note_progress(self, outcomes: Sequence[Outcome]) -> None:
+        self._note(outcomes)
+        for outcome in outcomes:
+            self._execution.reporter.progress(outcome)
+
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
         settled = [
             item
             for item in outcomes
@@ -483,8 +446,6 @@ class _Run:
             and not (item.status is Status.DONE and item.change.action is Action.DELETE)
         ]
         self._record({item.change.address: self._record_of(item) for item in settled})
-        for outcome in outcomes if is_progress else ():
-            self._execution.reporter.progress(outcome)
 
     def _record(self, records: dict[str, Record | None]) -> None:
         try:
@@ -582,7 +543,19 @@ class _Run:
                 return None, tuple(_unverified(item, error) for item in outcomes), ()
             self._ids.update(last.by_id)
             self._recorder.reopen(last.reopened, self._first.ids)
-            outcomes = tuple(_without_answer(item, last.reopened) for item in outcomes)
+            # The answer of a create may have been that of another one: then it had none.
+            outcomes = tuple(
+                item._replace(
+                    status=Status.UNCONFIRMED,
+                    message=f"AlertSite returned the id {item.created}, which belongs to another "
+                    "create",
+                    created=None,
+                    may_repeat=True,
+                )
+                if item.change.address in last.reopened and item.status is Status.DONE
+                else item
+                for item in outcomes
+            )
             made = {item.change.address for item in outcomes}
             made &= {item.address for item in last.plan.binding(BindingAction.BIND)}
             self._recorder.bind({address: last.bound[address] for address in made})
@@ -596,30 +569,18 @@ class _Run:
             ]
             if wait >= _SETTLE[-1]:
                 doubtful = [
-                    item for item in doubtful if item.is_invisible and not self._was_unseen(item)
+                    item for item in doubtful if item.is_invisible and not _was_unseen(item)
                 ]
             if not doubtful or cancellation.reason:
                 break
         return last, confirmed, absent
 
-    def _was_unseen(self, outcome: Outcome) -> bool:
-        """Whether AlertSite did not keep the same before."""
-        return all(
-            item.cause is Cause.NOT_KEPT for item in outcome.change.fields if not item.sent_with
-        )
-
     def result(self, account: Account, outcomes: tuple[Outcome, ...]) -> Result:
         """What became of the run as a whole."""
-        interrupted = self._execution.cancellation.is_interrupted and any(
-            outcome.status is not Status.DONE for outcome in outcomes
-        )
-        return Result(
-            account,
-            outcomes,
-            interrupted=interrupted,
-            run=self._recorder.run,
-            is_recorded=self.state_error is None,
-        )
+        is_done = all(outcome.status is Status.DONE for outcome in outcomes)
+        interrupted = self._execution.cancellation.is_interrupted and not is_done
+        run, is_recorded = self._recorder.run, self.state_error is None
+        return Result(account, outcomes, interrupted=interrupted, run=run, is_recorded=is_recorded)
 
     def last_delta(self, last: Planned, outcomes: Sequence[Outcome]) -> StateDelta:
         """What the last look tells that no record says yet."""
@@ -749,6 +710,12 @@ def _taken_back(
     )
 
 
+def _was_unseen(outcome: Outcome) -> bool:
+    """Whether AlertSite did not keep the same before."""
+    sent = (item for item in outcome.change.fields if not item.sent_with)
+    return all(item.cause is Cause.NOT_KEPT for item in sent)
+
+
 def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
     """Whether AlertSite showed something else than what it accepted, or may have received."""
     if before.status is Status.UNCONFIRMED and before.change.action is Action.CREATE:
@@ -756,21 +723,11 @@ def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
     return confirmed.status is not Status.DONE and confirmed.status is not before.status
 
 
-def _without_answer(outcome: Outcome, reopened: Collection[str]) -> Outcome:
-    """The outcome; that of a create as if it had no answer, if it was that of another one."""
-    if outcome.change.address not in reopened or outcome.status is not Status.DONE:
-        return outcome
-    message = f"AlertSite returned the id {outcome.created}, which belongs to another create"
-    return outcome._replace(
-        status=Status.UNCONFIRMED, message=message, created=None, may_repeat=True
-    )
-
-
 def _unverified(outcome: Outcome, error: Exception) -> Outcome:
     if outcome.status is not Status.DONE:
         return outcome
-    known = isinstance(error, AlertSiteError)
-    reason = str(error) if known else unexpected(error)
+    reason, code = unexpected(error), ExitCode.BUG
+    if isinstance(error, AlertSiteError):
+        reason, code = str(error), error.exit_code
     message = f"AlertSite accepted the request, but could not be read again: {reason}"
-    code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
     return outcome._replace(status=Status.UNCONFIRMED, message=message, exit_code=code)

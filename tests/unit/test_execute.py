@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.context import SYSTEM, Cancellation
+from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.core.plan import Change
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Status
@@ -14,7 +14,7 @@ from reconciler.errors import (
     RejectedError,
     UnavailableError,
 )
-from reconciler.usecases.apply import PATIENCE, execute
+from reconciler.usecases.apply import PATIENCE, Execution, execute
 
 from build import ACCOUNT, SCHEMAS, desired, live
 
@@ -36,14 +36,9 @@ def run(
     cancellation: Cancellation | None = None,
 ) -> tuple[list[Status], list[Outcome]]:
     shown: list[Outcome] = []
-    outcomes = execute(
-        CHANGES,
-        send,
-        parallelism=parallelism,
-        fail_fast=fail_fast,
-        cancellation=cancellation or Cancellation(SYSTEM),
-        note=shown.extend,
-    )
+    cancellation = cancellation or Cancellation(SYSTEM)
+    execution = Execution(parallelism, fail_fast, cancellation, Reporter(print), SYSTEM, 0.0)
+    outcomes = execute(CHANGES, send, execution, shown.extend)
     assert [outcome.change for outcome in outcomes] == list(CHANGES)
     assert sorted(shown, key=lambda outcome: outcome.change.address) == list(outcomes)
     return [outcome.status for outcome in outcomes], shown
@@ -169,12 +164,13 @@ def test_the_id_of_a_new_monitor_is_in_its_outcome() -> None:
 
 def test_outcomes_come_in_the_calling_thread() -> None:
     threads = set()
-    execute(
-        CHANGES,
-        lambda _: None,
+    execution = Execution(
         parallelism=4,
         fail_fast=False,
         cancellation=Cancellation(SYSTEM),
-        note=lambda _: threads.add(threading.get_ident()),
+        reporter=Reporter(print),
+        clock=SYSTEM,
+        grace=0.0,
     )
+    execute(CHANGES, lambda _: None, execution, lambda _: threads.add(threading.get_ident()))
     assert threads == {threading.get_ident()}

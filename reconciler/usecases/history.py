@@ -149,9 +149,11 @@ def last_run(store: Store) -> RunRecord:
             )
     undos: dict[str, list[RunRecord]] = {}
     errors: list[StateError] = []
+    seen: list[RunRecord] = []
     for run in _runs(store, errors):
         if errors:
             break
+        seen.append(run)
         if is_undone(run, undos.get(run.id, ())):
             continue
         if not run.about.undoes:
@@ -159,7 +161,8 @@ def last_run(store: Store) -> RunRecord:
         undos.setdefault(run.about.undoes, []).append(run)
     if errors:
         raise errors[0]
-    raise UsageError(f"{store.location} has no run to undo", _hint(store))
+    hint = last_runs_text(tuple(seen[:_NAMED]))
+    raise UsageError(f"{store.location} has no run to undo", hint)
 
 
 def _hint(store: Store) -> str:

@@ -51,15 +51,16 @@ class Spot(NamedTuple):
 def spot_of(desired: Desired, field: str, sources: Sources) -> Spot:
     """Where another value of a field of `spec` or `extra` is written."""
     overridden = desired.overridden.get(field)
-    if overridden is not None and not sources.shared(overridden.path):
-        return _at(desired, overridden, is_override=True, is_said=True)
-    if desired.override_at is not None and (desired.layer or overridden):
-        return _at(desired, desired.override_at, is_override=True, is_said=False)
-    if desired.layer or overridden:
-        path = str(Path(sources.folders[-1], FILE))
-        return Spot(path, None, desired.address, is_override=True, is_said=False)
+    origin: Origin | None = desired.origin
+    is_override = bool(desired.layer or overridden)
     is_said = field in (*desired.fields, *desired.secrets) and field not in desired.inherited
-    return _at(desired, desired.origin, is_override=False, is_said=is_said)
+    if is_override:
+        is_said = overridden is not None and not sources.shared(overridden.path)
+        origin = overridden if is_said else desired.override_at
+    if origin is None:
+        path = str(Path(sources.folders[-1], FILE))
+        return Spot(path, None, desired.address, is_override, is_said)
+    return Spot(origin.path, origin.document, desired.address, is_override, is_said)
 
 
 def why_varies(desired: Desired, field: str, spot: Spot) -> str:
@@ -89,10 +90,9 @@ def edited(
     Raises:
         NotEditableError: it cannot be done; the text says why.
     """
-    known = {spot.document: dict(fields) for spot, fields in edits.items()}
-    new = {spot: fields for spot, fields in edits.items() if spot.document is None}
     result = data or b""
-    if old := {number: fields for number, fields in known.items() if number is not None}:
+    old = {spot.document: fields for spot, fields in edits.items() if spot.document is not None}
+    if old:
         values = {item.number: item.value for item in parsed(result)}
         overrides = {spot.document for spot in edits if spot.is_override}
         over = {
@@ -100,11 +100,12 @@ def edited(
             for number, fields in old.items()
             if number in overrides and not _is_left(values[number], fields)
         }
-        stay = {number: fields for number, fields in old.items() if number not in over}
+        stay = {number: dict(fields) for number, fields in old.items() if number not in over}
         result = set_fields(result, stay) if stay else result
         result = without_documents(result, over) if over else result
-    for spot, fields in new.items():
-        result = _with_override(result, spot.address, fields)
+    for spot, fields in edits.items():
+        if spot.document is None:
+            result = _with_override(result, spot.address, fields)
     return still_tidy(data or b"", result, orders)
 
 
@@ -113,10 +114,6 @@ def _is_left(value: JSON, fields: Mapping[tuple[str, str], FieldEdit]) -> bool:
     named = {(section, name) for section in SECTIONS for name in value.get(section) or ()}
     gone = {pointer for pointer, edit in fields.items() if edit.value is ABSENT}
     return bool((named | fields.keys()) - gone)
-
-
-def _at(desired: Desired, origin: Origin, *, is_override: bool, is_said: bool) -> Spot:
-    return Spot(origin.path, origin.document, desired.address, is_override, is_said)
 
 
 def _with_override(data: bytes, address: str, fields: Mapping[tuple[str, str], FieldEdit]) -> bytes:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.core.lint.codes import Policy
-    from reconciler.core.model import Desired
     from reconciler.core.state import Record
-    from reconciler.errors import Problem
     from reconciler.manifests.directives import Directive
     from reconciler.usecases.load import Fleet
 
@@ -40,70 +38,44 @@ def lint_fleet(
     A comment `# reconciler: disable=CODE` counts for the value on its line; on the line of `kind:`
     or `metadata:` for the whole manifest. What was applied before is in the records.
     """
-    linting = _Linting(fleet, policy, records)
-    found: dict[Diagnostic, set[KnownFinding]] = {item: set() for item in linting.bad_comments()}
-    for finding, entry in linting.findings():
-        found.setdefault(finding, set()).add(entry)
-    return tuple(Linted(finding, frozenset(found[finding])) for finding in sorted(found))
-
-
-class _Linting:
-    """One look at a fleet, with the comments of its files."""
-
-    def __init__(self, fleet: Fleet, policy: Policy, records: Mapping[str, Record]) -> None:
-        self._fleet = fleet
-        self._records = records
-        self._policy = policy
-        self._locator = Locator()
-        origins = (
-            origin
-            for item in fleet.desired
-            for origin in (item.origin, *item.inherited.values(), *item.overridden.values())
-        )
-        self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
-
-    def findings(self) -> Iterator[tuple[Diagnostic, KnownFinding]]:
-        desired = self._fleet.desired
-        own = (finding for item in desired for finding in of_one(item))
-        for finding in (*own, *of_all(desired), *unnamed_fields(desired, self._records)):
-            item = self._fleet.by_address[finding.address]
-            severity = self._policy.severity(finding.code)
-            if severity is not None and finding.code not in self._disabled(item, finding):
-                place = self._place(item, finding)
-                entry = KnownFinding(
-                    finding.address, finding.code, ".".join(map(str, finding.pointer))
-                )
-                yield finding.at(place, severity), entry
-
-    def bad_comments(self) -> Iterator[Diagnostic]:
-        severity = self._policy.severity(BAD_COMMENT)
-        if severity is None:
-            return
-        for path, found in self._comments.items():
-            for comment in found:
+    desired, locator = fleet.desired, Locator()
+    origins = (
+        origin
+        for item in desired
+        for origin in (item.origin, *item.inherited.values(), *item.overridden.values())
+    )
+    told = {path: comments(path) for path in {origin.path for origin in origins}}
+    found: dict[Diagnostic, set[KnownFinding]] = {}
+    if (severity := policy.severity(BAD_COMMENT)) is not None:
+        for path, directives in told.items():
+            for comment in directives:
                 place = Position(path, comment.line, comment.column)
                 for message in _faults(comment):
-                    yield Diagnostic(place, BAD_COMMENT, message, severity)
-
-    def _disabled(self, item: Desired, finding: Problem) -> set[str]:
-        """The codes that comments disable for this finding."""
-        places = [
-            self._place(item, finding),
-            self._place(item, finding, of_key=True),
-            *(self._locator.position(item.origin, (it,), of_key=True) for it in _WHOLE),
-        ]
-        return {
+                    found[Diagnostic(place, BAD_COMMENT, message, severity)] = set()
+    own = (finding for item in desired for finding in of_one(item))
+    for finding in (*own, *of_all(desired), *unnamed_fields(desired, records)):
+        severity = policy.severity(finding.code)
+        if severity is None:
+            continue
+        item, pointer = fleet.by_address[finding.address], finding.pointer
+        origin = item.place(str(pointer[1]))  # the manifest, or the Defaults that it comes from
+        place = locator.position(origin, pointer)
+        places = (
+            place,
+            locator.position(origin, pointer, of_key=True),
+            *(locator.position(item.origin, (key,), of_key=True) for key in _WHOLE),
+        )
+        disabled = {
             code
-            for place in places
-            for comment in self._comments[place.path]
-            if comment.line == place.line
+            for here in places
+            for comment in told[here.path]
+            if comment.line == here.line
             for code in _codes(comment)
         }
-
-    def _place(self, item: Desired, finding: Problem, *, of_key: bool = False) -> Position:
-        """Where the field stands: in the manifest, or in the Defaults that it comes from."""
-        origin = item.place(str(finding.pointer[1]))
-        return self._locator.position(origin, finding.pointer, of_key=of_key)
+        if finding.code not in disabled:
+            entry = KnownFinding(finding.address, finding.code, ".".join(map(str, pointer)))
+            found.setdefault(finding.at(place, severity), set()).add(entry)
+    return tuple(Linted(finding, frozenset(found[finding])) for finding in sorted(found))
 
 
 def _codes(comment: Directive) -> list[str]:

@@ -489,22 +489,18 @@ def plan_offline(
 
 def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
     """The plan; of each value that is a default it says where that stands."""
-    inheriting = {item.address: item for item in desired if item.inherited}
+    inheriting = {item.address: item.inherited for item in desired if item.inherited}
     locator = Locator()
-
-    def place(manifest: Desired, field: str) -> str | None:
-        if field not in manifest.inherited:
-            return None
-        origin = manifest.inherited[field]
-        return str(locator.position(origin, ("spec", field), of_key=True))
-
     changes = []
     for change in plan.changes:
-        manifest = inheriting.get(change.address)
-        if manifest is not None and not manifest.inherited.keys().isdisjoint(change.body):
-            fields = [item._replace(default=place(manifest, item.field)) for item in change.fields]
-            change = change._replace(fields=tuple(fields))  # noqa: PLW2901
-        changes.append(change)
+        fields = []
+        for item in change.fields:
+            origin = inheriting.get(change.address, {}).get(item.field)
+            if origin is not None:
+                place = locator.position(origin, ("spec", item.field), of_key=True)
+                item = item._replace(default=str(place))  # noqa: PLW2901
+            fields.append(item)
+        changes.append(change._replace(fields=tuple(fields)))
     return plan._replace(changes=tuple(changes))
 
 

@@ -122,21 +122,16 @@ def issue(platform: GitHub | GitLab, text: str, drift: Mapping[str, JSON], title
 
 def _marks(drift: Mapping[str, JSON]) -> dict[str, str]:
     """By its mark, which monitor each drift is of, and how that lost monitoring."""
-    drifted = {
-        review.drift_mark([item["address"], item["fields"]]): f"`{item['address']}`{_lost(item)}"
-        for item in drift["monitors"]
-    }
-    new = (item["id"] for item in drift.get("unmanaged") or ())
-    return drifted | {
-        review.drift_mark(["unmanaged", number]): f"`monitor {number}, without a manifest`"
-        for number in new
-    }
-
-
-def _lost(item: Mapping[str, JSON]) -> str:
-    """How it lost monitoring; empty if it did not, or if an older version wrote the file."""
-    causes = item.get("causes")
-    return f" has lost monitoring ({', '.join(causes)})" if causes else ""
+    found: dict[str, str] = {}
+    for item in drift["monitors"]:
+        causes = item.get("causes")  # nothing if an older version wrote the file
+        lost = f" has lost monitoring ({', '.join(causes)})" if causes else ""
+        mark = review.drift_mark([item["address"], item["fields"]])
+        found[mark] = f"`{item['address']}`{lost}"
+    for item in drift.get("unmanaged") or ():
+        mark = review.drift_mark(["unmanaged", item["id"]])
+        found[mark] = f"`monitor {item['id']}, without a manifest`"
+    return found
 
 
 def _check_length(platform: GitHub | GitLab, text: str) -> None:

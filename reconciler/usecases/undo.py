@@ -16,7 +16,7 @@ from reconciler.usecases.load import Fleet, load
 from reconciler.usecases.plan import Grace, Planned, Workspace, look, terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from reconciler.alertsite import Reader
@@ -136,7 +136,12 @@ def what_manifests_say(
     commits = _commits(plan, found, records, what, store, manifests)
     if not commits:
         return f"{_STILL} Set the old values in the manifests, then commit."
-    return f"{_STILL} To revert it: {_reverting(commits)}"
+    commands = []
+    for is_merge, group in groupby(commits, key=lambda item: item.is_merge):
+        names = " ".join(item.name[:12] for item in group)
+        # Only a merge takes `-m`, and needs it.
+        commands.append(f"git revert {'-m 1 ' if is_merge else ''}{names}")
+    return f"{_STILL} To revert it: {' && '.join(commands)}"
 
 
 def _repeated(
@@ -181,12 +186,3 @@ def _commits(
     except ReconcilerError:  # whatever it is, the advice that names no commit is right
         return ()
     return changed.commits
-
-
-def _reverting(commits: Iterable[Commit]) -> str:
-    """The commands that revert the commits: only a merge takes `-m`, and needs it."""
-    commands = []
-    for is_merge, group in groupby(commits, key=lambda item: item.is_merge):
-        names = " ".join(item.name[:12] for item in group)
-        commands.append(f"git revert {'-m 1 ' if is_merge else ''}{names}")
-    return " && ".join(commands)

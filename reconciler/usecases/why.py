@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
-from reconciler.core.model import Kind
+from reconciler.core.model import kind_of
 from reconciler.core.pending import records_of
 from reconciler.core.targets import with_addresses
 from reconciler.core.why import ID, AddressFacts, explain_why, fields_of
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader
     from reconciler.core.model import Desired, Live
-    from reconciler.core.plan import Plan
-    from reconciler.core.state import Record, State
+    from reconciler.core.state import State
     from reconciler.core.why import Why
     from reconciler.usecases.plan import Workspace
 
@@ -59,8 +58,24 @@ def why(
         seen = look(workspace, reader, state)
         live, plan = seen.live, seen.plan
         records = records_of(state, live, workspace.schemas.kinds)
-    subject = _subject(workspace, address, records, live, plan)
-    subject = subject._replace(is_offline=reader is None, pending=pending.get(address))
+    desired = workspace.fleet.by_address.get(address)
+    view = Inventory(workspace.fleet.desired, records, live)
+    record = view.records.get(address)
+    number = (desired and desired.id) or (record.id if record else 0)
+    subject = AddressFacts(
+        address=address,
+        kind=kind_of(address, workspace.schemas.kinds),
+        desired=desired,
+        record=record,
+        live=view.by_id.get(number),
+        plan=plan,
+        places=places_of(desired) if desired else {},
+        former=view.renamed.get(address),
+        tracks=workspace.vault.tracks,
+        is_offline=reader is None,
+        held=view.secrets.get(number, frozenset()),
+        pending=pending.get(address),
+    )
     named, others = fields_of(subject)
     if not dot:
         return explain_why(subject, named, live)
@@ -96,35 +111,6 @@ def _check_address(
             f"{did_you_mean(address, sorted(known))}",
             "Use kind/name, as shown by reconciler plan, or use an id.",
         )
-
-
-def _subject(
-    workspace: Workspace,
-    address: str,
-    records: Mapping[str, Record],
-    live: tuple[Live, ...],
-    plan: Plan,
-) -> AddressFacts:
-    """All that is known of the address."""
-    schemas = workspace.schemas
-    kind = address.partition("/")[0]
-    desired = next((item for item in workspace.fleet.desired if item.address == address), None)
-    view = Inventory(workspace.fleet.desired, records, live)
-    subject = AddressFacts(
-        address=address,
-        kind=schemas.kinds.get(kind) or Kind(kind, {}),
-        desired=desired,
-        record=view.records.get(address),
-        live=None,
-        plan=plan,
-        places=places_of(desired) if desired else {},
-        former=view.renamed.get(address),
-        tracks=workspace.vault.tracks,
-        is_offline=False,
-    )
-    number = subject.number or 0
-    held = view.secrets.get(number, frozenset())
-    return subject._replace(live=view.by_id.get(number), held=held)
 
 
 def places_of(desired: Desired) -> Mapping[str, str]:

@@ -46,26 +46,30 @@ def _write(path: str, wanted: list[tuple[Desired, int]], sources: Sources) -> It
     if isinstance(original, Diagnostic):
         yield f"{original}; the ids are in the state."
         return
-    ids: dict[int, int] = {}
-    addresses = _addresses(path, original)
+    documents, _ = manifests.Parser().parse(path, original)
+    values = {item.number: item.value for item in documents}
+    there: list[tuple[Desired, int]] = []
     for desired, number in wanted:
-        if addresses.get(desired.origin.document) == (desired.kind.name, desired.name):
-            ids[desired.origin.document] = number
-        else:
-            reason = "the file has changed meanwhile"
-            yield f"{desired.origin}: id {number} was not written: {reason}; it is in the state."
-    wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
-    data = original
+        match values.get(desired.origin.document):
+            case {"kind": desired.kind.name, "metadata": {"name": desired.name}}:
+                there.append((desired, number))
+            case _:
+                reason = "the file has changed meanwhile"
+                yield (
+                    f"{desired.origin}: id {number} was not written: {reason}; it is in the state."
+                )
     try:
-        data = _inserted(original, wanted, sources)
+        data, written = _inserted(original, there, values, sources), there
     except NotEditableError:
-        for desired, number in wanted:  # one that cannot be written shall not keep the others out
+        data, written = original, []
+        for desired, number in there:  # one that cannot be written shall not keep the others out
             try:
-                data = _inserted(data, [(desired, number)], sources)
+                data = _inserted(data, [(desired, number)], values, sources)
             except NotEditableError as error:
-                del ids[desired.origin.document]
                 yield f"{desired.origin}: id {number} was not written: {error}; it is in the state."
-    if not ids:
+            else:
+                written.append((desired, number))
+    if not written:
         return
     try:
         manifests.write(path, data, original)
@@ -73,51 +77,37 @@ def _write(path: str, wanted: list[tuple[Desired, int]], sources: Sources) -> It
         yield f"{error}. The ids are in the state."
         return
     for key in ("id", "ids"):
-        written = [
-            f"{id_} of {item.address}"
-            for item, id_ in wanted
-            if item.origin.document in ids and _key(item, sources) == key
-        ]
-        if written:
-            yield f"{path}: wrote metadata.{key} {', '.join(written)}."
+        named = [f"{id_} of {it.address}" for it, id_ in written if _key(it, sources) == key]
+        if named:
+            yield f"{path}: wrote metadata.{key} {', '.join(named)}."
 
 
 def _key(desired: Desired, sources: Sources) -> str:
     """Where an id is written."""
-    is_shared = bool(desired.layer or sources.twin)
-    is_shared = is_shared and sources.account != DEFAULT_ACCOUNT
+    is_shared = bool(desired.layer or sources.twin) and sources.account != DEFAULT_ACCOUNT
     return "ids" if is_shared or "ids" in desired.id_at else "id"
 
 
-def _inserted(data: bytes, wanted: list[tuple[Desired, int]], sources: Sources) -> bytes:
-    """The bytes of a file with the ids.
+def _inserted(
+    data: bytes,
+    wanted: list[tuple[Desired, int]],
+    values: Mapping[int, JSON],
+    sources: Sources,
+) -> bytes:
+    """The bytes of a file with the ids; `values` are those of its documents, by their numbers.
 
     Raises:
         NotEditableError: one cannot be written.
     """
     ids: dict[int, dict[tuple[str, str], FieldEdit]] = {}
-    documents = {item.number: item.value for item in manifests.Parser().parse("", data)[0]}
+    alone: dict[int, int] = {}
     for desired, number in wanted:
         document = desired.origin.document
         if _key(desired, sources) == "ids":
-            known = documents[document]["metadata"].get("ids") or {}
+            known = values[document]["metadata"].get("ids") or {}
             edit = FieldEdit({**known, sources.account: number}, after="name")
             ids[document] = {("metadata", "ids"): edit}
+        else:
+            alone[document] = number
     data = set_fields(data, ids) if ids else data
-    alone = {
-        desired.origin.document: number
-        for desired, number in wanted
-        if desired.origin.document not in ids
-    }
     return insert_ids(data, alone) if alone else data
-
-
-def _addresses(path: str, data: bytes) -> dict[int, tuple[JSON, JSON]]:
-    """Kind and name in each manifest of a file, by the number of its document."""
-    documents, _ = manifests.Parser().parse(path, data)
-    values = {item.number: item.value for item in documents if isinstance(item.value, dict)}
-    return {
-        number: (value.get("kind"), value["metadata"].get("name"))
-        for number, value in values.items()
-        if isinstance(value.get("metadata"), dict)
-    }

@@ -28,15 +28,7 @@ from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of, with_idle
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
-from reconciler.core.state import (
-    RELEASED,
-    UNTRACKED,
-    Lost,
-    Record,
-    Sending,
-    StateDelta,
-    first_record,
-)
+from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Sending, StateDelta
 from reconciler.core.undo import can_take_back
 from reconciler.errors import (
     AlertSiteError,
@@ -326,9 +318,7 @@ class _Run:
         kinds, found = self._workspace.schemas.kinds, {}
         for change in changes:
             assert change.id is not None
-            known = self._recorder.known(change.address)
-            if known is None or known.id != change.id:
-                known = self._first_record(change.id, self._desired.get(change.address))
+            known = self._known(change.address, change.id)
             live, kind = there[change.id], kinds[change.kind]
             noted = with_intent(known, change, kind, live, self._recorder.run)
             if noted != known:
@@ -459,10 +449,8 @@ class _Run:
         number, change = outcome.id, outcome.change
         if outcome.status is not Status.DONE or number is None:
             return None
-        vault, known = self._workspace.vault, self._recorder.known(change.address)
+        vault, known = self._workspace.vault, self._known(change.address, number)
         desired = self._desired.get(change.address)
-        if known is None or known.id != number:
-            known = self._first_record(number, desired)
         fields, secrets = dict(known.fields), dict(known.secrets)
         unseen = dict(known.unseen)
         for item in change.fields:
@@ -486,9 +474,12 @@ class _Run:
         made = made._replace(fields=fields, secrets=secrets, unseen=unseen)
         return made._replace(prior=prior, sending=sending)
 
-    def _first_record(self, number: int, desired: Desired | None) -> Record:
-        secrets = desired.secrets if desired else ()
-        return first_record(number, secrets, tracks=self._workspace.vault.tracks)
+    def _known(self, address: str, number: int) -> Record:
+        """The record of a monitor under that address, or else a first one."""
+        known = self._recorder.known(address)
+        if known is not None and known.id == number:
+            return known
+        return self._workspace.first_record(address, number)
 
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
@@ -617,7 +608,7 @@ class _Run:
             old = self._recorder.known(address)
             number = number_of(desired, old)
             if number is not None and number in last.by_id and address not in refused:
-                was = old if old and old.id == number else self._first_record(number, desired)
+                was = self._known(address, number)
                 if is_foreign(was, last.by_id[number], desired.kind):
                     continue  # only an answer says that it is ours; so it is asked about again
                 if desired.undo is not None and desired.undo.is_unbound:

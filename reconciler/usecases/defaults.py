@@ -22,9 +22,10 @@ from reconciler.core.variables import fill
 from reconciler.errors import Problem
 from reconciler.manifests import Parser
 from reconciler.schema import DEFAULTS
+from reconciler.usecases.overrides import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON, Appended, Origin
     from reconciler.manifests import Document
@@ -190,18 +191,17 @@ class Defaults:
             self._known[place] = self._look_up(path, kind)
         return self._known[place]
 
-    def over(self, path: str, kind: str, folder: str) -> Iterator[tuple[str, JSON, Origin]]:
-        """What a later layer's defaults say of a manifest of an earlier one, the nearest last.
+    def over(self, path: str, kind: str, folders: Iterable[str]) -> Iterator[Given]:
+        """What defaults of later layers say of a manifest of an earlier one, the nearest last.
 
-        That is a field, its value or what of the one so far counts, and the Defaults document.
         Those of folders that the manifest is below itself count as its own defaults already.
         """
-        folder = os.path.normpath(folder)
         known = set(_folders(path))
-        for above in reversed((folder, *_folders(folder))):
-            if above not in known:
-                for field, (value, origin) in self._given.get((above, kind), {}).items():
-                    yield field, value, origin
+        for layer in map(os.path.normpath, folders):
+            for folder in reversed((layer, *_folders(layer))):
+                if folder not in known:
+                    for field, (value, origin) in self._given.get((folder, kind), {}).items():
+                        yield Given("spec", field, value, origin, is_override=False)
 
     def _look_up(self, path: str, kind: str) -> Inherited:
         merged: dict[str, tuple[JSON, Origin]] = {}

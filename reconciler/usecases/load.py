@@ -333,7 +333,11 @@ class _Loading:
         origins, overridden = dict(inherited.origins), dict[str, Origin]()
         appended, refused = dict(inherited.appended), dict(inherited.refused)
         layer = self._sources.layer(document.path)
-        for given in (*self._later_defaults(document, layer), *self._overrides.of(address, layer)):
+        later = self._sources.folders[layer + 1 :]
+        for given in (
+            *self._defaults.over(document.path, value["kind"], later),
+            *self._overrides.of(address, layer),
+        ):
             fields, field = sections[given.section], given.field
             known = fields.get(field)
             elements = elements_of(given.value)
@@ -362,15 +366,6 @@ class _Loading:
         return document, inherited._replace(
             origins=origins, appended=appended, refused=refused, overridden=overridden
         )
-
-    def _later_defaults(
-        self, document: manifests.Document, layer: int
-    ) -> Iterator[overrides.Given]:
-        """What defaults of later layers say of a manifest, what counts more last."""
-        for folder in self._sources.folders[layer + 1 :] if self._defaults else ():
-            given = self._defaults.over(document.path, document.value["kind"], folder)
-            for field, value, origin in given:
-                yield overrides.Given("spec", field, value, origin, is_override=False)
 
     def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
         """What a valid document describes; notes what is wrong with its ids."""

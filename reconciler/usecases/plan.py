@@ -81,6 +81,11 @@ class Workspace(NamedTuple):
     budgets: Budgets = Budgets()
     undoes: str = ""
 
+    def first_record(self, address: str, number: int) -> Record:
+        """The record of a monitor that had none."""
+        desired = self.fleet.by_address.get(address)
+        return first_record(number, desired.secrets if desired else (), tracks=self.vault.tracks)
+
     @property
     def targeted(self) -> Iterator[Desired]:
         """The manifests that are planned."""
@@ -347,8 +352,7 @@ def _planned(
     }
     bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
     for item in plan.binding(BindingAction.ADOPT):
-        secrets, tracks = by_address[item.address].secrets, workspace.vault.tracks
-        bound[item.address] = renamed(item.address, first_record(item.id, secrets, tracks=tracks))
+        bound[item.address] = renamed(item.address, workspace.first_record(item.address, item.id))
     bindings = [
         *plan.bindings,
         *(

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from reconciler.alertsite import Reader
-    from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Desired, Live
     from reconciler.core.plan import Change
     from reconciler.core.state import Record, State
@@ -200,8 +199,20 @@ class _Finding:
         self.edited += len(fields) - len(taken)
         if not taken:
             return
-        causes = {field.field: field.cause for field in taken}
-        wanted = self._wanted(desired, taken, self._live[change.id])
+        live, causes = self._live[change.id], {field.field: field.cause for field in taken}
+        wanted: dict[Pointer, list[JSON]] = {}  # the values that would do, the best first
+        for name in causes:
+            if reason := self._why_not(desired, name, live):
+                self._skip(desired, name, reason)
+                continue
+            values = written(desired.kind.field(name), live.fields.get(name))
+            try:
+                for value in values:
+                    check_value(name, value)
+            except NotWritableError as error:
+                self._skip(desired, name, f"AlertSite's value: {error}")
+            else:
+                wanted[desired.pointer(name)] = values or _unset(self._schemas, desired, name)
         document = head(desired.kind.name, desired.name, None)  # with its defaults
         for name, value in {**desired.fields, **desired.secrets}.items():
             document.setdefault(desired.pointer(name)[0], {})[name] = value
@@ -225,33 +236,12 @@ class _Finding:
             edit = Edit(desired, pointer, before, value, cause, place, spot, told)
             self._edits.setdefault(spot.path, []).append(edit)
 
-    def _wanted(
-        self, desired: Desired, fields: Sequence[FieldChange], live: Live
-    ) -> dict[Pointer, list[JSON]]:
-        """For each field the values that would say what AlertSite has, the best first."""
-        record = self._records.get(desired.address)
-        wanted: dict[Pointer, list[JSON]] = {}
-        for change in fields:
-            name = change.field
-            if reason := self._why_not(desired, record, name, live):
-                self._skip(desired, name, reason)
-                continue
-            values = written(desired.kind.field(name), live.fields.get(name))
-            try:
-                for value in values:
-                    check_value(name, value)
-            except NotWritableError as error:
-                self._skip(desired, name, f"AlertSite's value: {error}")
-                continue
-            wanted[desired.pointer(name)] = values or _unset(self._schemas, desired, name)
-        return wanted
-
     def _skip(self, desired: Desired, name: str, reason: str) -> None:
         """Notes a field that cannot be written, with the document that its value comes from."""
         place = self._locator.of_field(desired, name)
         self.skipped.append(Skipped(desired, name, reason, place))
 
-    def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
+    def _why_not(self, desired: Desired, name: str, live: Live) -> str:
         """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
         if reason := self._sources.why_no_own:
             return reason
@@ -263,6 +253,7 @@ class _Finding:
         has = kind.field(name).normalise(live.fields.get(name))
         if self._redactor.holds(json.dumps(has)):
             return "AlertSite's value contains a secret of this run in plain text"
+        record = self._records.get(desired.address)
         applied = record.fields.get(name) if record else None
         vouched = has if self._write_unknown else applied
         if shown(kind, name, has, vouched, desired.fields[name]) != has:

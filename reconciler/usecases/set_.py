@@ -126,12 +126,24 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
             is_removed = edit.value is ABSENT
             told.append(item._replace(value=None, is_removed=True) if is_removed else item)
     ordering = Ordering(schemas)
-    files = tuple(_edited(path, edits[path], ordering) for path in sorted(edits))
-    files = tuple(file for file in files if file.data != file.original)
+    files: list[Edited] = []
+    for path in sorted(edits):
+        original = manifests.read(path) if os.path.lexists(path) else None
+        if isinstance(original, Diagnostic):
+            raise InvalidManifestsError((original,))
+        try:
+            data = edited(original, edits[path], ordering.of)
+        except NotEditableError as error:
+            raise ConfigurationError(
+                f"{path} cannot be edited: {error}",
+                "Nothing was written. Edit this file by hand, then run the same command again.",
+            ) from error
+        if data != original:
+            files.append(Edited(path, original, data))
     load(sources, schemas, today, edited={file.path: file.data or None for file in files})
     if not files:
         return Setting((), len(chosen), 0, ())
-    return Setting(files, len(chosen), changed, tuple(told))
+    return Setting(tuple(files), len(chosen), changed, tuple(told))
 
 
 def _chosen(fleet: Fleet, targets: Sequence[str]) -> tuple[Desired, ...]:
@@ -288,24 +300,3 @@ def _spot(desired: Desired, pointer: tuple[str, str], edit: FieldEdit, sources: 
         if reason := why_varies(desired, name, spot):
             raise BadAssignmentError(f"{desired.address}: {name} is not set: {reason}")
     return spot
-
-
-def _edited(
-    path: str, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]], ordering: Ordering
-) -> Edited:
-    """The file with the fields set.
-
-    Raises:
-        ConfigurationError: it cannot be edited.
-        InvalidManifestsError: it cannot be read any more.
-    """
-    original = manifests.read(path) if os.path.lexists(path) else None
-    if isinstance(original, Diagnostic):
-        raise InvalidManifestsError((original,))
-    try:
-        return Edited(path, original, edited(original, edits, ordering.of))
-    except NotEditableError as error:
-        raise ConfigurationError(
-            f"{path} cannot be edited: {error}",
-            "Nothing was written. Edit this file by hand, then run the same command again.",
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -170,19 +171,12 @@ def _commits(
     """
     record = found.undoing.record
     now = record.about.generation
-    if not now.commit or now.dirty:
-        return ()
-    try:
-        before = run_before(store, record.id)
-        if before is None:
-            return ()
-        files = () if what.is_absence else what.files
-        since = before.about.generation.commit
-        changed = changed_between(manifests, since, now.commit, files)
-        if len(changed.commits) > _MOST_COMMITS:
-            return ()
-        if not changed.commits or _repeated(plan, found, records, changed.before) is not None:
-            return ()
-    except ReconcilerError:  # whatever it is, the advice that names no commit is right
-        return ()
-    return changed.commits
+    with suppress(ReconcilerError):  # whatever it is, the advice that names no commit is right
+        before = run_before(store, record.id) if now.commit and not now.dirty else None
+        if before is not None:
+            files, since = () if what.is_absence else what.files, before.about.generation.commit
+            changed = changed_between(manifests, since, now.commit, files)
+            is_known = 0 < len(changed.commits) <= _MOST_COMMITS
+            if is_known and _repeated(plan, found, records, changed.before) is None:
+                return changed.commits
+    return ()

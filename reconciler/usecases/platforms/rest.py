@@ -124,7 +124,7 @@ class Rest:
 
     def download(self, path: str) -> bytes:
         """Reads a file, from wherever the platform keeps it."""
-        return self._send("GET", path, follow=True).body
+        return self._send("GET", path, follow_redirects=True).body
 
     def pages(self, path: str, **params: str | int) -> Iterator[JSON]:
         """Every page of a list, as JSON.
@@ -143,27 +143,21 @@ class Rest:
 
     def write(self, method: str, path: str, body: object = None) -> None:
         """Writes, once."""
-        self._send(method, path, body=body)
+        self._send(method, path, json=body)
 
     def read_by_post(self, url: str, body: object) -> JSON:
         """Reads by POST, as GraphQL does."""
-        return self._send("POST", url, body=body, only_reads=True).json()
+        return self._send("POST", url, json=body, only_reads=True).json()
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        body: object = None,
-        follow: bool = False,
-        only_reads: bool = False,
+        self, method: str, path: str, *, only_reads: bool = False, **request: JSON
     ) -> PlatformAnswer:
+        """Sends a request, for which httpx takes what is given."""
         only_reads = only_reads or method == "GET"
         what = f"{self._name}: {method} {path.partition('?')[0]}"
         for attempt in range(1, _TRIES + 1):
             try:
-                answer = self._once(method, path, params, body, follow=follow)
+                answer = self._once(method, path, request)
             except httpx.HTTPError as error:
                 may_repeat = only_reads or isinstance(error, httpx.ConnectError)
                 if may_repeat and attempt < _TRIES:
@@ -185,20 +179,10 @@ class Rest:
             return self._checked(answer, what)
         raise AssertionError(what)
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        body: object,
-        *,
-        follow: bool,
-    ) -> PlatformAnswer:
+    def _once(self, method: str, path: str, request: Mapping[str, JSON]) -> PlatformAnswer:
         ends = self._clock.monotonic() + _DEADLINE
         found = bytearray()
-        with self._client.stream(
-            method, path, params=params, json=body, follow_redirects=follow
-        ) as response:
+        with self._client.stream(method, path, **request) as response:
             for piece in response.iter_bytes():
                 found += piece
                 if len(found) > _SIZE or self._clock.monotonic() > ends:

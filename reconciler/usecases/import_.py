@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable, manifests
 from reconciler.core import naming
+from reconciler.core.inventory import match_key_of, number_of
 from reconciler.core.model import canonical, match_key
 from reconciler.core.naming import Draft, Facts, Layout, Shared
 from reconciler.core.plan import Action
 from reconciler.core.planner import decide
 from reconciler.core.state import UNTRACKED
 from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
+from reconciler.usecases import defaults
 from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compose
-from reconciler.usecases.existing import Presence, above
-from reconciler.usecases.load import Fleet, Sources, load
+from reconciler.usecases.load import Fleet, Sources, load, load_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from reconciler.core.model import Account, Desired, Live
+    from reconciler.core.model import JSON, Account, Desired, Live
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
     from reconciler.core.state import Record, State
@@ -292,6 +293,59 @@ def _ending_in(folder: str, sources: Sources) -> Sources:
     return sources._replace(folders=(*shared, folder) if os.path.lexists(folder) else shared)
 
 
+def _above(folder: str) -> list[str]:
+    """The folders above one that are below the working folder, the nearest first."""
+    here, found = Path.cwd(), list[str]()
+    for parent in Path(os.path.normpath(folder)).parents:
+        if (
+            parent == Path()
+            or parent.resolve() == here
+            or not parent.resolve().is_relative_to(here)
+        ):
+            break
+        found.append(str(parent))
+    return found
+
+
+class _Presence:
+    """The manifests and defaults of a folder, which need not exist.
+
+    Attributes:
+        fleet: the manifests.
+        is_empty: whether there is no file in the folder or below it.
+    """
+
+    def __init__(self, folder: str, schemas: Schemas, sources: Sources | None = None) -> None:
+        """Reads the folder; or what else the fleet that it is part of is loaded from.
+
+        Raises:
+            InvalidManifestsError: manifests have findings.
+        """
+        self._folder = os.path.normpath(folder)
+        files: list[str] = []
+        self.fleet: tuple[Desired, ...] = ()
+        if os.path.lexists(self._folder):
+            files = manifests.find([self._folder], may_be_empty=True)
+        if files and sources is None:
+            self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
+        if sources is not None:
+            self.fleet = load(sources, schemas, may_be_empty=True).desired
+        self.is_empty = not files
+        self._defaults = defaults.Defaults(schemas)
+        for path in {*defaults.above([self._folder]), *filter(defaults.is_defaults, files)}:
+            data = manifests.read(path)
+            if not isinstance(data, Diagnostic):
+                self._defaults.take_in(path, data, sources.variables if sources else {})
+
+    def inherited(self, path: str, kind: str) -> Mapping[str, JSON]:
+        """What a manifest of that kind at a path below the folder gets from defaults."""
+        return self._defaults.of(str(Path(self._folder, path)), kind).values
+
+    def holds(self, path: str) -> bool:
+        """Whether there is something at a path below the folder."""
+        return os.path.lexists(Path(self._folder, path))
+
+
 class _Drafts:
     """What has been drafted so far."""
 
@@ -305,19 +359,22 @@ class _Drafts:
         folders = {terms.folder, own} if terms.merge else {terms.folder}
         sources = terms.sources if terms.sources != Sources((own,)) else None
         self._present = [
-            Presence(folder, schemas, sources and _ending_in(folder, sources))
+            _Presence(folder, schemas, sources and _ending_in(folder, sources))
             for folder in sorted(folders)
         ]
         # What stands in a folder above is read from there too, and so are the new files.
         # Those above the folders of one of several accounts hold the manifests of others.
-        around = [Presence(folder, schemas) for folder in above(terms.folder) if sources is None]
-        known = (*self._present, *around)
+        around = [_Presence(folder, schemas) for folder in _above(terms.folder) if sources is None]
+        known = [item for present in (*self._present, *around) for item in present.fleet]
         self._described: dict[int, Desired] = {}
-        self._loose: dict[tuple[str, str], Desired] = {}
-        for present in known:
-            self._described |= present.bound(state)
-            self._loose |= present.loose(state)
-        addresses = {item.address for present in known for item in present.fleet}
+        self._loose: dict[tuple[str, str], Desired] = {}  # bound to nothing
+        for item in known:
+            number = number_of(item, state.records.get(item.address))
+            if number is None:
+                self._loose[match_key_of(item)] = item
+            else:
+                self._described[number] = item
+        addresses = {item.address for item in known}
         self._named = {
             record.id: address
             for address, record in state.records.items()

@@ -10,17 +10,18 @@ import pytest
 
 from reconciler.core.assignments import assignment
 from reconciler.core.model import Account, Live
-from reconciler.core.naming import Draft
+from reconciler.core.naming import Draft, layout_of
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
+from reconciler.core.redactor import Redactor
 from reconciler.core.state import Record, State
 from reconciler.errors import InvalidManifestsError, UsageError
 from reconciler.schema import installed_schemas
 from reconciler.secrets import Vault
 from reconciler.usecases.draft import compose
 from reconciler.usecases.effective import find_effective
-from reconciler.usecases.existing import Presence
 from reconciler.usecases.fmt import find_findings, format_files
+from reconciler.usecases.import_ import ImportOptions, draft
 from reconciler.usecases.load import Sources, load
 from reconciler.usecases.move import find_move, move
 from reconciler.usecases.plan import Planned, Workspace
@@ -271,8 +272,10 @@ def test_an_import_means_what_looks_like_a_variable() -> None:
 def test_an_import_knows_what_is_shared() -> None:
     ids = RELAY.replace("name: relay\n", "name: relay\n  ids: {acme: 7}\n")
     Path(SHARED, "relay.yaml").write_text(ids)
-    found, state = Presence(OWN, SCHEMAS, SOURCES), State("lineage", Account("acme", "u"))
-    assert [item.address for item in found.bound(state).values()] == ["email-smtp/relay"]
+    layout, state = layout_of("{kind}/{name}.yaml"), State("lineage", ACCOUNT)
+    asked = ImportOptions(OWN, SOURCES, layout, merge=False, lift=False)
+    found = draft([Live(7, "email-smtp", {"name": "Other"})], SCHEMAS, state, asked, Redactor())
+    assert (found.known, found.drafts) == (1, ())
 
 
 class TestPulling:

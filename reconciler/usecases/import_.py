@@ -28,7 +28,7 @@ from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compo
 from reconciler.usecases.load import Fleet, Sources, load, load_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.core.model import JSON, Account, Desired, Live
@@ -121,10 +121,172 @@ def draft(
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
-    drafts = _Drafts(schemas, state, terms, redactor)
+    # What is staged to be merged is moved to the folder of the manifests later.
+    own = terms.sources.folders[-1]
+    folders = {terms.folder, own} if terms.merge else {terms.folder}
+    sources = terms.sources if terms.sources != Sources((own,)) else None
+    present = [
+        _Presence(folder, schemas, sources and _ending_in(folder, sources))
+        for folder in sorted(folders)
+    ]
+    # What stands in a folder above is read from there too, and so are the new files.
+    # Those above the folders of one of several accounts hold the manifests of others.
+    around = [_Presence(folder, schemas) for folder in _above(terms.folder) if sources is None]
+    known = [item for each in (*present, *around) for item in each.fleet]
+    described: dict[int, Desired] = {}
+    loose: dict[tuple[str, str], Desired] = {}  # bound to nothing
+    for item in known:
+        number = number_of(item, state.records.get(item.address))
+        if number is None:
+            loose[match_key_of(item)] = item
+        else:
+            described[number] = item
+    addresses = {item.address for item in known}
+    records = state.records
+    recorded = {item.id: address for address, item in records.items() if address not in addresses}
+    secret = {record.id: tuple(record.secrets) for record in records.values()}
+    taken = addresses | records.keys()
+    drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
+    drafts: list[Draft] = []
+    given: set[str] = set()
+    overlap: list[Desired] = []
+    elsewhere: dict[str, int] = {}
+    unmet = set(terms.targets)
+    secrets: list[ImportNote] = []
+    left_out: list[ImportNote] = []
+    skipped: list[ImportNote] = []
+    unknown: dict[str, list[str]] = {}
+    held_back: dict[str, list[str]] = {}
+
+    def skip(monitor: Live, reason: str) -> None:
+        name = canonical_of(monitor.fields.get("name"))
+        skipped.append(ImportNote(f"monitor {monitor.id} ({monitor.type}, {name})", "", reason))
+
     for monitor in sorted(live, key=lambda each: each.id):
-        drafts.take(monitor)
-    return drafts.imported(live, redactor)
+        kind = schemas.kinds.get(monitor.type or "")
+        if kind is None:
+            is_meant = not terms.targets or str(monitor.id) in terms.targets
+            if monitor.type is None and is_meant:
+                unmet.discard(str(monitor.id))
+                skip(monitor, "AlertSite does not return its type")
+            continue
+        before, _, name = recorded.get(monitor.id, "").partition("/")
+        if before != kind.name:
+            wanted = naming.slug(str(monitor.fields.get("name") or ""), monitor.id)
+            name = naming.free_name(wanted, kind.name, taken)
+        facts = facts_of(monitor, kind.name, name)
+        targets = [target for target in terms.targets if naming.means(facts, target)]
+        unmet.difference_update(targets)
+        if terms.targets and not targets:
+            continue
+        if monitor.id in described:
+            overlap.append(described[monitor.id])
+            continue
+        key, others = match_key(kind.name, monitor.fields.get("name")), terms.sources.others
+        if claim := others.ids.get(monitor.id) or others.names.get(key):
+            elsewhere[claim.account] = elsewhere.get(claim.account, 0) + 1
+            continue
+        if (like := loose.get(key)) is not None:
+            other = f"{like.address} ({like.origin})"
+            skip(monitor, f"{other} looks like it but has no id; bind it with apply --adopt")
+            continue
+        path = terms.layout.path(facts)
+        places = [each.inherited(path, kind.name) for each in present]
+        inherited = {field: value for values in places for field, value in values.items()}
+        # What is staged has to be whole where it is now, too.
+        is_certain = {
+            field
+            for field, value in inherited.items()
+            if all(canonical(values.get(field)) == canonical(value) for values in places)
+        }
+        given.update(inherited)
+        hidden = secret.get(monitor.id, ())
+        found = drafting.content(kind, name, monitor, inherited, is_certain, hidden)
+        if found.fault:
+            skip(monitor, found.fault)
+            continue
+        made = Draft(kind.name, name, monitor.id, path, found.spec, found.extra, found.held_back)
+        taken.add(made.address)
+        drafts.append(made)
+        left_out += [ImportNote(made.address, *item) for item in sorted(found.left_out.items())]
+        secrets += [
+            ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
+            for item in found.secrets
+        ]
+        for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
+            unknown.setdefault(field, []).append(made.address)
+        for field in found.held_back:
+            held_back.setdefault(field, []).append(made.address)
+    if unmet:  # one that means nothing may be a typing error
+        raise UsageError(
+            f"{', '.join(sorted(unmet))}: no email monitor has this id or name",
+            "A target is an id, or a glob over names. To see all, run: reconciler list --live",
+        )
+    # What is shared with other accounts is always skipped.
+    ours = [item for item in overlap if not terms.sources.shared(item.origin.path)]
+    if ours and not terms.merge:
+        first = f"{ours[0].address} ({ours[0].origin})"
+        raise RefusedError(
+            f"1 of the monitors already has a manifest: {first}"
+            if len(ours) == 1
+            else f"{len(ours):,} of the monitors already have manifests, such as {first}",
+            "Add manifests for the others with --merge, or write to another folder with --into.",
+        )
+    imported = Imported(
+        drafts=tuple(drafts),
+        texts={},
+        shared=(),
+        secrets=tuple(secrets),
+        left_out=tuple(left_out),
+        skipped=tuple(skipped),
+        unknown=dict(sorted(unknown.items())),
+        held_back=dict(sorted(held_back.items())),
+        known=len(overlap),
+        elsewhere=dict(sorted(elsewhere.items())),
+    )
+    comments = comments_of(drafts, live, schemas, redactor)
+    return _composed(imported, comments, schemas, terms, present, given)
+
+
+def _composed(
+    imported: Imported,
+    comments: Mapping[tuple[str, str], str],
+    schemas: Schemas,
+    terms: ImportOptions,
+    present: Sequence[_Presence],
+    given: Container[str],
+) -> Imported:
+    """The same, with the texts of the files, and with what became defaults.
+
+    Raises:
+        RefusedError: a file is there already.
+    """
+
+    def holds(path: str) -> bool:
+        return any(each.holds(path) for each in present)
+
+    drafts, shared = list(imported.drafts), list[Shared]()
+    if terms.merge:  # then each goes into a file that is not there yet
+        free = {path: naming.free_path(path, holds) for path in {item.path for item in drafts}}
+        drafts = [item._replace(path=free[item.path]) for item in drafts]
+    # Manifests that were there before must not get anything, nor may those that are shared.
+    is_new = not any(
+        not each.is_empty or any(terms.sources.shared(item.origin.path) for item in each.fleet)
+        for each in present
+    )
+    if terms.lift and is_new:
+        drafts, shared = naming.lifted(drafts, schemas.kinds, given)
+    texts = compose(drafts, shared, terms.folder, schemas, comments, has_ids=terms.has_ids)
+    if there := [path for path in texts if holds(path)]:
+        there = [os.path.join(terms.folder, path) for path in there]  # noqa: PTH118 - text
+        raise RefusedError(
+            f"import does not overwrite existing files: {_listed(there)}",
+            "Add manifests for new monitors with --merge, or write to another folder with --into.",
+        )
+    is_unshared = terms.lift and not is_new and len(drafts) > 1
+    return imported._replace(
+        drafts=tuple(drafts), texts=texts, shared=tuple(shared), is_unshared=is_unshared
+    )
 
 
 def read_layout(text: str) -> Layout:
@@ -344,189 +506,3 @@ class _Presence:
     def holds(self, path: str) -> bool:
         """Whether there is something at a path below the folder."""
         return os.path.lexists(Path(self._folder, path))
-
-
-class _Drafts:
-    """What has been drafted so far."""
-
-    def __init__(
-        self, schemas: Schemas, state: State, terms: ImportOptions, redactor: Redactor
-    ) -> None:
-        self._schemas = schemas
-        self._terms = terms
-        # What is staged to be merged is moved to the folder of the manifests later.
-        own = terms.sources.folders[-1]
-        folders = {terms.folder, own} if terms.merge else {terms.folder}
-        sources = terms.sources if terms.sources != Sources((own,)) else None
-        self._present = [
-            _Presence(folder, schemas, sources and _ending_in(folder, sources))
-            for folder in sorted(folders)
-        ]
-        # What stands in a folder above is read from there too, and so are the new files.
-        # Those above the folders of one of several accounts hold the manifests of others.
-        around = [_Presence(folder, schemas) for folder in _above(terms.folder) if sources is None]
-        known = [item for present in (*self._present, *around) for item in present.fleet]
-        self._described: dict[int, Desired] = {}
-        self._loose: dict[tuple[str, str], Desired] = {}  # bound to nothing
-        for item in known:
-            number = number_of(item, state.records.get(item.address))
-            if number is None:
-                self._loose[match_key_of(item)] = item
-            else:
-                self._described[number] = item
-        addresses = {item.address for item in known}
-        self._named = {
-            record.id: address
-            for address, record in state.records.items()
-            if address not in addresses
-        }
-        self._secret = {record.id: tuple(record.secrets) for record in state.records.values()}
-        self._taken = addresses | state.records.keys()
-        self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
-        self._drafts: list[Draft] = []
-        self._overlap: list[int] = []
-        self._elsewhere: dict[str, int] = {}
-        self._unmet = set(terms.targets)
-        self._given: set[str] = set()
-        self._secrets: list[ImportNote] = []
-        self._left_out: list[ImportNote] = []
-        self._skipped: list[ImportNote] = []
-        self._unknown: dict[str, list[str]] = {}
-        self._held_back: dict[str, list[str]] = {}
-
-    def take(self, live: Live) -> None:
-        """Takes in one monitor."""
-        kind = self._schemas.kinds.get(live.type or "")
-        if kind is None:
-            is_meant = not self._terms.targets or str(live.id) in self._terms.targets
-            if live.type is None and is_meant:
-                self._unmet.discard(str(live.id))
-                self._skip(live, "AlertSite does not return its type")
-            return
-        recorded, _, name = self._named.get(live.id, "").partition("/")  # as the state has it
-        if recorded != kind.name:
-            wanted = naming.slug(str(live.fields.get("name") or ""), live.id)
-            name = naming.free_name(wanted, kind.name, self._taken)
-        facts = facts_of(live, kind.name, name)
-        targets = [target for target in self._terms.targets if naming.means(facts, target)]
-        self._unmet.difference_update(targets)
-        if self._terms.targets and not targets:
-            return
-        if live.id in self._described:
-            self._overlap.append(live.id)
-            return
-        key, others = match_key(kind.name, live.fields.get("name")), self._terms.sources.others
-        if claim := others.ids.get(live.id) or others.names.get(key):
-            self._elsewhere[claim.account] = self._elsewhere.get(claim.account, 0) + 1
-            return
-        loose = self._loose.get(key)
-        if loose is not None:
-            other = f"{loose.address} ({loose.origin})"
-            self._skip(live, f"{other} looks like it but has no id; bind it with apply --adopt")
-            return
-        path = self._terms.layout.path(facts)
-        places = [present.inherited(path, kind.name) for present in self._present]
-        inherited = {field: value for given in places for field, value in given.items()}
-        # What is staged has to be whole where it is now, too.
-        is_certain = {
-            field
-            for field, value in inherited.items()
-            if all(canonical(given.get(field)) == canonical(value) for given in places)
-        }
-        self._given.update(inherited)
-        secret = self._secret.get(live.id, ())
-        found = self._drafting.content(kind, name, live, inherited, is_certain, secret)
-        if found.fault:
-            self._skip(live, found.fault)
-            return
-        made = Draft(kind.name, name, live.id, path, found.spec, found.extra, found.held_back)
-        self._taken.add(made.address)
-        self._drafts.append(made)
-        self._left_out += [
-            ImportNote(made.address, *item) for item in sorted(found.left_out.items())
-        ]
-        self._secrets += [
-            ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
-            for item in found.secrets
-        ]
-        for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
-            self._unknown.setdefault(field, []).append(made.address)
-        for field in found.held_back:
-            self._held_back.setdefault(field, []).append(made.address)
-
-    def imported(self, live: Sequence[Live], redactor: Redactor) -> Imported:
-        """All of it.
-
-        Raises:
-            UsageError: no email monitor is meant by a target.
-            RefusedError: something is there already, and nothing is to be merged.
-        """
-        if self._unmet:  # one that means nothing may be a typing error
-            raise UsageError(
-                f"{', '.join(sorted(self._unmet))}: no email monitor has this id or name",
-                "A target is an id, or a glob over names. To see all, run: reconciler list --live",
-            )
-        known = (self._described[number] for number in self._overlap)
-        own = [item for item in known if not self._is_shared(item)]
-        if own and not self._terms.merge:
-            first, count = own[0], len(own)
-            raise RefusedError(
-                f"1 of the monitors already has a manifest: {first.address} ({first.origin})"
-                if count == 1
-                else f"{count:,} of the monitors already have manifests, such as {first.address} "
-                f"({first.origin})",
-                "Add manifests for the others with --merge, or write to another folder with "
-                "--into.",
-            )
-        drafts, shared = self._drafts, list[Shared]()
-        if self._terms.merge:  # then each goes into a file that is not there yet
-            paths = {item.path for item in drafts}
-            free = {path: naming.free_path(path, self._holds) for path in paths}
-            drafts = [item._replace(path=free[item.path]) for item in drafts]
-        comments = comments_of(drafts, live, self._schemas, redactor)
-        # Manifests that were there before must not get anything, nor may those that are shared.
-        is_new = all(
-            present.is_empty and not any(map(self._is_shared, present.fleet))
-            for present in self._present
-        )
-        if self._terms.lift and is_new:
-            drafts, shared = naming.lifted(drafts, self._schemas.kinds, self._given)
-        texts = compose(
-            drafts,
-            shared,
-            self._terms.folder,
-            self._schemas,
-            comments,
-            has_ids=self._terms.has_ids,
-        )
-        if there := [path for path in texts if self._holds(path)]:
-            there = [os.path.join(self._terms.folder, path) for path in there]  # noqa: PTH118 - text
-            raise RefusedError(
-                f"import does not overwrite existing files: {_listed(there)}",
-                "Add manifests for new monitors with --merge, or write to another folder with "
-                "--into.",
-            )
-        return Imported(
-            drafts=tuple(drafts),
-            texts=texts,
-            shared=tuple(shared),
-            secrets=tuple(self._secrets),
-            left_out=tuple(self._left_out),
-            skipped=tuple(self._skipped),
-            unknown=dict(sorted(self._unknown.items())),
-            held_back=dict(sorted(self._held_back.items())),
-            known=len(self._overlap),
-            elsewhere=dict(sorted(self._elsewhere.items())),
-            is_unshared=self._terms.lift and not is_new and len(drafts) > 1,
-        )
-
-    def _skip(self, live: Live, reason: str) -> None:
-        name = canonical_of(live.fields.get("name"))
-        self._skipped.append(ImportNote(f"monitor {live.id} ({live.type}, {name})", "", reason))
-
-    def _is_shared(self, manifest: Desired) -> bool:
-        """Whether other accounts use the manifest too; what it describes is always skipped."""
-        return bool(self._terms.sources.shared(manifest.origin.path))
-
-    def _holds(self, path: str) -> bool:
-        return any(present.holds(path) for present in self._present)

@@ -183,14 +183,13 @@ def _decoded(example: JSON, data: JSON, name: str) -> JSON:
     if type(data) is not wanted:
         raise ShapeError(f"{name} must be {_WORDS[wanted]}")
     if is_members:
-        usual, parts = kind._field_defaults, example._asdict()
-        for key in parts:
+        usual, members = kind._field_defaults, {}
+        for key in kind._fields:
             if key not in data and key not in usual:
                 raise KeyError(key)
-        members = {}
         for key, item in data.items():
             is_unset = item is None and usual.get(key, ...) is None
-            members[key] = None if is_unset else _decoded(parts.get(key), item, key)
+            members[key] = item if is_unset else _decoded(getattr(example, key, None), item, key)
         return kind(**members)
     if kind is tuple:
         return tuple(_decoded(example[0], item, name) for item in data) if example else tuple(data)

@@ -16,13 +16,13 @@ from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Kind, Live, elements_by_key, scalars_in
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.siblings import NOBODY
-from reconciler.core.standing import Placed, Standing, standings
+from reconciler.core.standing import Listed, Standing, standings
 from reconciler.core.targets import is_id, is_in, is_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.core.model import Account, Desired, Origin
+    from reconciler.core.model import Account, Desired
     from reconciler.core.siblings import Claims
     from reconciler.core.state import Record
 
@@ -46,44 +46,6 @@ COLUMNS = tuple(dict.fromkeys((*WIDE, *USUAL)))
 _LABEL = "labels."
 _UNSET = "(AlertSite)"
 """The server of a test mail that AlertSite sends itself; see `smtp_hostname` in the schema."""
-
-
-class Listed(NamedTuple):
-    """One monitor.
-
-    Attributes:
-        address: None if it is not managed and has no record.
-        id: None if it is still to be created.
-        is_live: whether AlertSite has it; None if AlertSite was not asked.
-        fields: what AlertSite has, or else the state, or else the manifest; without secrets.
-        applied_at: when its address was last applied; empty if that is not known.
-    """
-
-    standing: Standing
-    address: str | None
-    id: int | None
-    kind: Kind
-    is_live: bool | None
-    fields: Mapping[str, JSON]
-    labels: Mapping[str, str] = {}
-    origin: Origin | None = None
-    applied_at: str = ""
-    run: str = ""
-
-    def to_json(self) -> dict[str, JSON]:
-        """A monitor of the JSON."""
-        return {
-            "status": self.standing,
-            "address": self.address,
-            "id": self.id,
-            "kind": self.kind.name,
-            "is_live": self.is_live,
-            "labels": self.labels,
-            "origin": encoded(self.origin),
-            "applied_at": self.applied_at or None,
-            "run": self.run or None,
-            "fields": self.fields,
-        }
 
 
 class Where(NamedTuple):
@@ -139,7 +101,21 @@ class Listing(NamedTuple):
             "account": self.account._asdict(),
             "offline": self.is_offline,
             "summary": self.counts(),
-            "monitors": [item.to_json() for item in self.monitors],
+            "monitors": [
+                {
+                    "status": item.standing,
+                    "address": item.address,
+                    "id": item.id,
+                    "kind": item.kind.name,
+                    "is_live": item.is_live,
+                    "labels": item.labels,
+                    "origin": encoded(item.origin),
+                    "applied_at": item.applied_at or None,
+                    "run": item.run or None,
+                    "fields": item.fields,
+                }
+                for item in self.monitors
+            ],
             "names": encoded(self.names),
         }
 
@@ -166,9 +142,12 @@ def list_monitors(
         is_offline: whether the records stand for AlertSite.
     """
     inventory = Inventory(desired, records, others.leave(live), others=others)
-    found = [
-        _listed(item, inventory, is_offline=is_offline) for item in standings(inventory, kinds)
-    ]
+    found = []
+    for item in standings(inventory, kinds):
+        listed = item._replace(fields=_fields(item, inventory), is_offline=is_offline)
+        if is_offline and item.standing is Standing.MISSING:
+            listed = listed._replace(standing=Standing.MANAGED)
+        found.append(listed)
     found.sort(key=lambda item: (item.address is None, item.address or ""))
     uses = (
         use
@@ -180,25 +159,7 @@ def list_monitors(
     return Listing(account, tuple(found), names, is_offline)
 
 
-def _listed(item: Placed, inventory: Inventory, *, is_offline: bool) -> Listed:
-    standing = item.standing
-    if is_offline and standing is Standing.MISSING:
-        standing = Standing.MANAGED
-    return Listed(
-        standing,
-        item.address,
-        item.id,
-        item.kind,
-        None if is_offline else item.live is not None,
-        _fields(item, inventory),
-        item.labels,
-        item.manifest.origin if item.manifest else None,
-        item.applied_at,
-        item.run,
-    )
-
-
-def _fields(item: Placed, inventory: Inventory) -> dict[str, JSON]:
+def _fields(item: Listed, inventory: Inventory) -> dict[str, JSON]:
     """What AlertSite has, or else the manifest, without what may be a secret."""
     kind, live = item.kind, item.live
     manifest, record = item.manifest, item.record

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.siblings import Claims
-    from reconciler.core.standing import Placed
+    from reconciler.core.standing import Listed
     from reconciler.core.state import Record, State
 
 
@@ -303,7 +303,7 @@ def fleet_report(
 
 
 def _monitor(
-    item: Placed,
+    item: Listed,
     drifted: Collection[str | None],
     age: Callable[[str], int | None],
     places: Mapping[int, Sequence[int]],

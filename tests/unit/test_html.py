@@ -107,6 +107,17 @@ def test_a_set_is_shown_as_what_comes_and_goes_by_name() -> None:
     assert "20" not in text.split("locations")[2].split("Link")[0]
 
 
+def test_a_set_that_is_sent_though_it_is_as_wanted_is_shown_by_name() -> None:
+    places, names = [{"id": 10}], (Name("locations", "id", 10, "Tampa"),)
+    field = FieldChange("locations", places, places, set_key="id")
+    again = field._replace(cause=Cause.UNSETTLED, applied=[{"id": 20}])
+    text = page(Plan(ACCOUNT, (change("relay", again),), names=names)).text
+    assert "locations Tampa (10) sent again" in text
+    along = field._replace(sent_with="home_location")
+    text = page(Plan(ACCOUNT, (change("relay", along),), names=names)).text
+    assert "locations Tampa (10) (unchanged, sent with home_location)" in text
+
+
 def test_secrets_are_only_named() -> None:
     field = FieldChange("password", None, {"secretRef": {"env": "PW"}}, source="env:PW")
     assert "changed (source env:PW)" in page(Plan(ACCOUNT, (change("relay", field),))).text

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import set_change
+from reconciler.core.model import elements_by_key
 from reconciler.core.plan import Action
 from reconciler.render.html.page import page
 from reconciler.render.text import value_text
-from reconciler.render.values import named, shown_element, shown_member
+from reconciler.render.values import named, shown_element, shown_member, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -160,23 +161,22 @@ def changes_page(
 def line(field: FieldChange, action: Action, names: Names) -> Line:
     """A field that a change sends."""
     name = field.field
-    after = named(name, None, field.after, names)
+    after = shown_value(field, field.after, names)
     if field.sent_with is not None:
         return Line(name, text=f"{after} (unchanged, sent with {field.sent_with})")
     why = _why(field)
     if field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
         return Line(name, text=f"{word} (source {field.source})", why=why)
-    items = _items(field, names)
-    if items is not None:
+    if items := _items(field, names):
         return Line(name, items=items, why=why)
     if action is Action.CREATE or field.cause is Cause.UNSETTLED:
         return Line(name, after=after, why=why)
-    return Line(name, named(name, None, field.before, names), after, why=why)
+    return Line(name, shown_value(field, field.before, names), after, why=why)
 
 
-def _items(field: FieldChange, names: Names) -> tuple[Item, ...] | None:
-    """The parts of a set or a structured value that differ; None if it is shown as a whole."""
+def _items(field: FieldChange, names: Names) -> tuple[Item, ...]:
+    """The parts of a set or a structured value that differ; none if it is shown as a whole."""
     name = field.field
     if found := set_change(field):
         gone = [shown_element(name, found.key, element, names) for element in found.removed]
@@ -191,14 +191,11 @@ def _items(field: FieldChange, names: Names) -> tuple[Item, ...] | None:
             changed.append(Item("~", before, after, label))
         return (*(Item("-", text, None) for text in gone), *map(_added, come), *changed)
     if field.set_key is not None and isinstance(field.after, list) and field.before is None:
-        return tuple(
-            _added(shown_element(name, field.set_key, element, names))
-            if isinstance(element, dict) and field.set_key in element
-            else _added(value_text(element))
-            for element in field.after
-        )
+        elements = elements_by_key(field.after, field.set_key) or {}
+        come = [shown_element(name, field.set_key, it, names) for it in elements.values()]
+        return tuple(map(_added, come))
     if not field.leaves or field.cause is Cause.UNSETTLED:
-        return None
+        return ()
     return tuple(
         Item(
             "+" if leaf.before is None else "-" if leaf.after is None else "~",

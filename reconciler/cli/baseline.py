@@ -11,8 +11,9 @@ from reconciler.context import MIB
 from reconciler.core import json_text
 from reconciler.core.lint.baseline import from_json, to_json
 from reconciler.core.lint.codes import CODES, Policy
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import ConfigurationError
-from reconciler.schema import did_you_mean, problem_of
+from reconciler.schema import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -507,7 +507,7 @@ def _check(key: str, value: object) -> None:
         case _ if key in OF_ACCOUNTS:
             return
         case _ if key not in _KEYS:
-            from reconciler.schema.suggestion import did_you_mean  # only for this
+            from reconciler.core.nearest import did_you_mean  # only for this
 
             is_valid = False
             message = f"unknown setting {key}{did_you_mean(key, (*_KEYS, PRUNE, *OF_ACCOUNTS))}"

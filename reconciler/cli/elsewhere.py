@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.core.nearest import nearest
-from reconciler.schema.suggestion import did_you_mean
+from reconciler.core.nearest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,6 +13,7 @@ from reconciler.core import fields
 from reconciler.core.fields import described
 from reconciler.core.lint.codes import CODES
 from reconciler.core.names import find_members
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.targets import is_id
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.fields import (
@@ -24,7 +25,7 @@ from reconciler.render.fields import (
     members_text,
     subjects_text,
 )
-from reconciler.schema import did_you_mean, installed_schemas
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from reconciler.core.fields import Described

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.printable import Lines, joined
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.schema import schema_folder
-from reconciler.schema.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,11 @@ import click
 from reconciler.cli import console, options, runtime, selection
 from reconciler.core.assignments import assignment
 from reconciler.core.edit_report import EditReport
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import folded_edits_text
 from reconciler.render.text import quantity
-from reconciler.schema import did_you_mean, installed_schemas
+from reconciler.schema import installed_schemas
 from reconciler.usecases.set_ import Asked, find_setting, write
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.core.model import JSON
+
 _ALIKE = 0.75
 """What `difflib` gives four letters of which two are swapped."""
 _BEGINNING = 3
@@ -31,3 +33,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return close[0]
     begun = [item for item in known if item.startswith(word)] if len(word) >= _BEGINNING else []
     return begun[0] if len(begun) == 1 else ""
+
+
+def did_you_mean(word: JSON, known: Iterable[str]) -> str:
+    """The end of a message: the known word that is most like this one; empty if none is.
+
+    Of addresses, that is the one whose kind was left out.
+    """
+    known = list(known)
+    whole = [item for item in known if item.endswith(f"/{word}")]
+    found = whole[0] if whole else nearest(str(word), known)
+    return f"; did you mean {found}?" if found else ""

@@ -14,14 +14,12 @@ from reconciler.schema.schemas import (
     installed_schemas,
     schema_folder,
 )
-from reconciler.schema.suggestion import did_you_mean
 
 __all__ = [
     "API_VERSION",
     "DEFAULTS",
     "OVERRIDE",
     "Schemas",
-    "did_you_mean",
     "installed_schemas",
     "problem_of",
     "schema_folder",

@@ -10,8 +10,8 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from reconciler.core.model import JSON, SECRET_REF
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import Problem
-from reconciler.schema.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

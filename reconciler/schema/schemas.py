@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import JSON, Kind
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import Problem
-from reconciler.schema.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.variables import fill
 from reconciler.errors import Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.writer import INDENT, entry
-from reconciler.schema import did_you_mean
 from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.why import places_of
 

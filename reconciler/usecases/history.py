@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import kind_of
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.undo import is_undone
 from reconciler.errors import RefusedError, StateError, UsageError
 from reconciler.render.history import last_runs_text
-from reconciler.schema.suggestion import did_you_mean
 from reconciler.state_session import read_known, stored_run
 from reconciler.state_store import current, is_dead
 

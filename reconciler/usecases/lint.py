@@ -10,10 +10,10 @@ from reconciler.core.lint.alone import of_one
 from reconciler.core.lint.baseline import KnownFinding, Linted
 from reconciler.core.lint.codes import BAD_COMMENT, CODES
 from reconciler.core.lint.together import of_all, unnamed_fields
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
-from reconciler.schema import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.listing import Listing, list_monitors
 from reconciler.core.model import Live
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.pending import records_of
 from reconciler.core.targets import GRAMMAR, bare
 from reconciler.errors import UsageError
-from reconciler.schema import did_you_mean
 from reconciler.usecases.plan import observe
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from reconciler.core.model import (
     Origin,
     secret_refs,
 )
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.siblings import NOBODY
 from reconciler.core.variables import UNDEFINED, fill
 from reconciler.errors import (
@@ -40,7 +41,7 @@ from reconciler.errors import (
     Problem,
     Severity,
 )
-from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
+from reconciler.schema import DEFAULTS, OVERRIDE
 from reconciler.secrets import unknown_scheme
 from reconciler.usecases import defaults, overrides
 from reconciler.usecases.defaults import Inherited

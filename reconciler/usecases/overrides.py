@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.nearest import did_you_mean
 from reconciler.errors import Diagnostic, Problem
-from reconciler.schema import OVERRIDE, did_you_mean
+from reconciler.schema import OVERRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

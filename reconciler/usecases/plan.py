@@ -17,6 +17,7 @@ from reconciler.core.model import (
     match_key,
     secret_refs,
 )
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import (
     all_caught_up,
@@ -39,7 +40,6 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.manifests import Locator
-from reconciler.schema import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -23,11 +23,11 @@ from reconciler.core.assignments import (
 from reconciler.core.edit_report import EditedField
 from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
 from reconciler.core.model import Lifecycle, canonical
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.core.variables import names_in
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
-from reconciler.schema import did_you_mean
 from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
 from reconciler.usecases.load import load

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import kind_of
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.pending import records_of
 from reconciler.core.targets import with_addresses
 from reconciler.core.why import ID, AddressFacts, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
-from reconciler.schema.suggestion import did_you_mean
 from reconciler.usecases.plan import look, plan_offline, renamed_creates
 
 if TYPE_CHECKING:

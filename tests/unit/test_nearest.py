@@ -2,8 +2,7 @@
 
 import pytest
 
-from reconciler.core.nearest import nearest
-from reconciler.schema import did_you_mean
+from reconciler.core.nearest import did_you_mean, nearest
 
 VERBS = ("plan", "apply", "render", "report", "drift", "init", "undo", "import", "list", "status")
 FIELDS = ("id", "name", "port", "hostname", "interval", "locations", "enabled")

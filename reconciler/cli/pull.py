@@ -151,11 +151,10 @@ def _change(edit: Edit) -> str:
     notes = [place]
     if edit.spot.is_override and not edit.spot.is_said:
         notes.append(f"overrides {edit.desired.place(edit.pointer[1])}")
-        return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"
-    if edit.default:
-        notes.append(f"added, over the default at {edit.default}")
-    if edit.cause is Cause.BOTH:
-        notes.append("both: your edit is lost")
-    elif edit.cause is Cause.EDIT:
-        notes.append("your edit is lost")
+    else:
+        if edit.default:
+            notes.append(f"added, over the default at {edit.default}")
+        if edit.cause in {Cause.BOTH, Cause.EDIT}:
+            both = "both: " if edit.cause is Cause.BOTH else ""
+            notes.append(f"{both}your edit is lost")
     return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"

@@ -157,7 +157,7 @@ def watch(
         has_led, said = False, ""
         while not stopping.is_asked:
             try:
-                with _leading(watcher, stopping) as lead:
+                with watcher.leading() as lead:
                     has_led, said = True, ""
                     while not lead.reason:
                         watcher.round()
@@ -175,36 +175,6 @@ def watch(
                     pause.wait(_POLL[1])
     console.say("Stopped.")
     return ExitCode.OK
-
-
-@contextmanager
-def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
-    """Waits until this watcher may lead; what is given is cancelled when it may no more."""
-    lead = Cancellation(runtime.clock())
-    said = ""
-
-    def say(text: str) -> None:
-        nonlocal said
-        if text != said:
-            console.say(text)
-        said = text
-
-    with ExitStack() as stack:
-        stack.enter_context(stopping.during(lead))
-        run = watcher.run_of_lease()
-        options_ = LockOptions(inf, run.lease, poll=_POLL)
-        try:
-            stack.enter_context(runtime.held(run, "watch", options_, lead, Reporter(say)))
-        except LockedError:
-            if not lead.reason:
-                raise
-            yield lead
-            return
-        watcher.lead()
-        yield lead
-    if not stopping.is_asked:
-        console.say(f"Standing by: {lead.reason}.")
-    watcher.stand_by()
 
 
 class _Reading(Stopping):
@@ -274,18 +244,41 @@ class _Watcher:
 
             self._news = News(people, console.say)
 
-    def run_of_lease(self) -> runtime.Run:
-        """The run whose lock is the lease: beside the state of the first account."""
-        first = select(runtime.read_accounts_again(), self._wanted)[0]
-        context = Context(
-            self._clock, runtime.redactor(), accounts=runtime.accounts(), account=first
-        )
-        with click.Context(watch, obj=context):
-            return runtime.begin_watch(self._location)
+    @contextmanager
+    def leading(self) -> Iterator[Cancellation]:
+        """Waits until this watcher may lead; what is given is cancelled when it may no more.
 
-    def lead(self) -> None:
-        """From now on this one looks."""
-        self._show(Shown(is_leading=True))
+        The lease is the lock of a run beside the state of the first account.
+        """
+        lead = Cancellation(self._clock)
+        said = ""
+
+        def say(text: str) -> None:
+            nonlocal said
+            if text != said:
+                console.say(text)
+            said = text
+
+        with ExitStack() as stack:
+            stack.enter_context(self._stopping.during(lead))
+            first, *_ = select(runtime.read_accounts_again(), self._wanted)
+            accounts = runtime.accounts()
+            context = Context(self._clock, runtime.redactor(), accounts=accounts, account=first)
+            with click.Context(watch, obj=context):
+                run = runtime.begin_watch(self._location)
+            options_ = LockOptions(inf, run.lease, poll=_POLL)
+            try:
+                stack.enter_context(runtime.held(run, "watch", options_, lead, Reporter(say)))
+            except LockedError:
+                if not lead.reason:
+                    raise
+                yield lead
+                return
+            self._show(Shown(is_leading=True))
+            yield lead
+        if not self._stopping.is_asked:
+            console.say(f"Standing by: {lead.reason}.")
+        self.stand_by()
 
     def stand_by(self) -> None:
         """From now on another one may look."""
@@ -380,7 +373,19 @@ class _Watcher:
                 click.Context(watch, obj=context),
                 Signals(runtime.run_id(), "watch", self._clock, listeners) as signals,
             ):
-                found.append(self._found(account, signals, commit))
+                schemas, manifests = options.load(*account.manifests, may_be_empty=True)
+                run = runtime.begin(self._location, run=signals.run)
+                rules = PlanOptions(prune=runtime.prunes(asked=None))
+                workspace = Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
+                now, reporter = self._clock.now(), signals.reporter
+                with runtime.connect(schemas, limits=run.limits, reporter=reporter) as connection:
+                    known = run.known(connection.account)
+                    watched = look_at(workspace, connection.reader(), known.state, now)
+                signals.planned(watched.plan, schemas.kinds, watched.live)
+                made = Made(commit, signals.run, watched.report.read_at, __version__)
+                html = redactor.text(report_html(watched.report, View(made=made)))
+                has_state = bool(known.saved.serial or known.state.records)
+                found.append((watched, gzip.compress(html.encode()), has_state))
                 return signals.end(ExitCode.OK)
 
         at = written(self._clock.now())
@@ -404,24 +409,6 @@ class _Watcher:
             seen = seen._replace(exit_code=int(ExitCode.REFUSED), message=_NO_STATE)
         plan = plan.showing(edits)._replace(asks=is_something and has_state)
         return _Look(account, seen, plan, page)
-
-    def _found(
-        self, account: AccountSettings, signals: Signals, commit: str
-    ) -> tuple[Watched, bytes, bool]:
-        """What is found, the fleet as a page, and whether there is a state to tell edits by."""
-        schemas, manifests = options.load(*account.manifests, may_be_empty=True)
-        run = runtime.begin(self._location, run=signals.run)
-        rules = PlanOptions(prune=runtime.prunes(asked=None))
-        workspace = Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
-        now = self._clock.now()
-        with runtime.connect(schemas, limits=run.limits, reporter=signals.reporter) as connection:
-            known = run.known(connection.account)
-            found = look_at(workspace, connection.reader(), known.state, now)
-        signals.planned(found.plan, schemas.kinds, found.live)
-        made = Made(commit, signals.run, found.report.read_at, __version__)
-        html = runtime.redactor().text(report_html(found.report, View(made=made)))
-        has_state = bool(known.saved.serial or known.state.records)
-        return found, gzip.compress(html.encode()), has_state
 
     @staticmethod
     def _part(account: str, text: str) -> Lines:

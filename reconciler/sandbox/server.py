@@ -80,7 +80,12 @@ def _prepared(options: Options, announce: Callable[[str], None]) -> Iterator["_S
             # Line by line, so that a reader never has to wait for the rest of a buffer.
             log = options.request_log.open("a", encoding="utf-8", buffering=1)
             write_log = stack.enter_context(log).write
-        listener = stack.enter_context(_bound(options.port))
+        bound = socket.create_server((_HOST, options.port))
+        # Once more, with the protocol named: asyncio turns Nagle's algorithm off only on sockets
+        # that say they are TCP, and with it on the second half of each answer waits for 40 ms.
+        listener = stack.enter_context(
+            socket.socket(bound.family, bound.type, socket.IPPROTO_TCP, fileno=bound.detach())
+        )
         stopping = asyncio.Event()
         clock = SandboxClock(options.clock, stopping)
         backend = Backend(clock)
@@ -93,15 +98,6 @@ def _prepared(options: Options, announce: Callable[[str], None]) -> Iterator["_S
         api = application(options, accounts, backend, clock)
         app = Front(api, controls, backend, clock, write_log, options.witness)
         yield _Server(app, listener, stopping, announce)
-
-
-def _bound(port: int) -> socket.socket:
-    listener = socket.create_server((_HOST, port))
-    # Once more, with the protocol named: asyncio turns Nagle's algorithm off only on sockets that
-    # say they are TCP, and with it on the second half of each answer waits for 40 ms.
-    return socket.socket(
-        listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach()
-    )
 
 
 class _Server(uvicorn.Server):

@@ -7,8 +7,7 @@ monitors would take most of a second.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ _ADD_NEXT: Final = (
     f"SELECT max(ifnull(max(id), 0), {_BEFORE_FIRST_ID}) + 1, '' FROM monitor"
 )
 _NO_LIMIT: Final = -1
+_BEGIN: Final = "BEGIN IMMEDIATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Database:
         self.account = ""
         self._connection = sqlite3.connect(
             ":memory:" if database is None else database,
-            isolation_level=None,  # transactions are written out below
+            isolation_level=None,  # transactions are begun below, and end as `with` does
             check_same_thread=False,  # opened by the starting thread, so that it gets the error
         )
         try:
@@ -107,7 +107,8 @@ class Database:
         With `reuses_ids` it is the highest there is and one: that of a monitor that was deleted, if
         that was the last one.
         """
-        with self._transaction():
+        with self._connection:
+            self._connection.execute(_BEGIN)
             row = self._connection.execute(_ADD_NEXT if reuses_ids else _ADD)
             number = row.lastrowid
             assert number is not None
@@ -118,7 +119,8 @@ class Database:
         self, kind: str, number: int, change: Callable[[dict[str, Any]], Mapping[str, Any]]
     ) -> bool:
         """Replaces a monitor by what `change` makes of it; False if there is none of this kind."""
-        with self._transaction():
+        with self._connection:
+            self._connection.execute(_BEGIN)
             query = "SELECT json FROM monitor WHERE id = ? AND account = ? AND type = ?"
             text = self._text(query, number, kind)
             if text is None:
@@ -135,7 +137,8 @@ class Database:
         return deleted.rowcount > 0
 
     def _create(self, seed: Sequence[Mapping[str, Any]]) -> None:
-        with self._transaction():
+        with self._connection:
+            self._connection.execute(_BEGIN)
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(_VERSIONS[version:], version + 1):
                 for statement in statements:
@@ -160,13 +163,3 @@ class Database:
             query, (number, self.account, *others)
         ).fetchone()
         return None if row is None else row[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")

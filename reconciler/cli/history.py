@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli import completions, console, options, runtime, selection
@@ -12,9 +10,6 @@ from reconciler.render.history import history_text, run_text
 from reconciler.schema import installed_schemas
 from reconciler.usecases.history import check_is_known, read_run, read_runs
 from reconciler.usecases.load import load
-
-if TYPE_CHECKING:
-    from reconciler.state_store import Store
 
 
 @click.command(
@@ -49,48 +44,41 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
         looking.known(None)  # which refuses the state of another account
     store = looking.store
     match asked:
+        case ("show", run_id):
+            run = read_run(store, run_id)
+            if as_json:
+                console.document({"runs": [run.to_json()]})
+            else:
+                text = run_text(run, colour=console.has_colour())
+                if not console.page(text):
+                    console.data(text)
+            return ExitCode.OK
         case ():
-            return _list(store, "", limit, as_json=as_json)
-        case ("show", run):
-            return _show(store, run, as_json=as_json)
+            address = ""
         case (address,) if address != "show":
-            return _list(store, address, limit, as_json=as_json)
+            pass
         case _:
             raise UsageError(
                 f"history does not accept {' '.join(asked)}",
                 "Use reconciler history ADDRESS, or reconciler history show RUN.",
             )
-
-
-def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
-    runs, errors = read_runs(store, asked, limit)
-    if asked and not runs and not errors:  # it may be a typing error
+    runs, errors = read_runs(store, address, limit)
+    if address and not runs and not errors:  # it may be a typing error
         schemas = installed_schemas()
         try:
             desired = load(options.sources(*runtime.account().manifests), schemas).desired
         except InvalidManifestsError:  # any of them may have the address
             pass
         except ConfigurationError:  # there are none
-            check_is_known(store, asked, (), schemas.kinds)
+            check_is_known(store, address, (), schemas.kinds)
         else:
-            check_is_known(store, asked, desired, schemas.kinds)
+            check_is_known(store, address, desired, schemas.kinds)
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
     elif not runs and not errors:
-        console.say(f"{store.location}: no runs{f' of {asked}' if asked else ''} yet.")
+        console.say(f"{store.location}: no runs{f' of {address}' if address else ''} yet.")
     elif runs:
         colour = console.has_colour()
-        console.data(history_text(runs, whole=bool(asked), colour=colour))
+        console.data(history_text(runs, whole=bool(address), colour=colour))
     codes = [console.fail(error) for error in errors]
     return codes[0] if codes else ExitCode.OK
-
-
-def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:
-    run = read_run(store, asked)
-    if as_json:
-        console.document({"runs": [run.to_json()]})
-    else:
-        text = run_text(run, colour=console.has_colour())
-        if not console.page(text):
-            console.data(text)
-    return ExitCode.OK

@@ -42,31 +42,11 @@ _ID: _Json = {"name": "id", "in": "path", "required": True, "schema": _NUMBER}
 
 def document(schemas: Mapping[str, Mapping[str, Any]], prefix: str, *, strict: bool) -> _Json:
     """The OpenAPI 3.1 document of the API below `prefix`."""
-    paths = _common_paths()
-    for name, schema in schemas.items():
-        paths |= _paths_of(MonitorKind.from_schema(name, schema), strict=strict)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "AlertSite v3 API for email monitors, as the sandbox serves it",
-            "version": "3",
-        },
-        "servers": [{"url": prefix}],
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {
-            "schemas": {"Errors": _ERRORS, "Monitor": _MONITOR},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    }
-
-
-def _common_paths() -> dict[str, _Json]:
     monitor = {"$ref": "#/components/schemas/Monitor"}
     select = _query("select", "string", "Fields to answer, separated by commas.")
     listed = _object({"metadata": _METADATA, "results": {"type": "array", "items": monitor}})
-    token = _object({"access_token": {"type": "string"}})
-    return {
+    token = _object({"access_token": _TEXT})
+    paths: dict[str, _Json] = {
         "/openapi.json": {
             "get": _operation("This document", "describe", {"type": "object"}) | {"security": []}
         },
@@ -90,18 +70,30 @@ def _common_paths() -> dict[str, _Json]:
             "delete": _operation("Delete a monitor", "deleteMonitor", None),
         },
     }
-
-
-def _paths_of(kind: MonitorKind, *, strict: bool) -> dict[str, _Json]:
-    answer = _object({"id": {"type": "string"}})
-    fields = {"type": "object", "properties": kind.writable, "additionalProperties": not strict}
-    new = {**fields, "required": list(kind.required)}
-    path = f"/monitors/{kind.name}"
-    return {
-        path: {"post": _operation(f"Create {kind.name}", f"create-{kind.name}", answer, new)},
-        f"{path}/{{id}}": {
+    answer = _object({"id": _TEXT})
+    for name, schema in schemas.items():
+        kind = MonitorKind.from_schema(name, schema)
+        fields = {"type": "object", "properties": kind.writable, "additionalProperties": not strict}
+        new = {**fields, "required": list(kind.required)}
+        paths[f"/monitors/{name}"] = {
+            "post": _operation(f"Create {name}", f"create-{name}", answer, new)
+        }
+        paths[f"/monitors/{name}/{{id}}"] = {
             "parameters": [_ID],
-            "patch": _operation(f"Edit {kind.name}", f"edit-{kind.name}", answer, fields),
+            "patch": _operation(f"Edit {name}", f"edit-{name}", answer, fields),
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AlertSite v3 API for email monitors, as the sandbox serves it",
+            "version": "3",
+        },
+        "servers": [{"url": prefix}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Errors": _ERRORS, "Monitor": _MONITOR},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 

@@ -106,7 +106,9 @@ class World:
 
     def kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a request as they are stored."""
-        kept = {name: self._text(value) for name, value in values.items() if name not in self.drop}
+        kept = {name: it for name, it in values.items() if name not in self.drop}
+        if self.trim or self.crlf:
+            kept = _changed(kept, str, self._text)
         for field, value in kept.items():
             if self.lower_host and field.endswith("hostname") and isinstance(value, str):
                 kept[field] = value.lower()
@@ -138,21 +140,12 @@ class World:
         if self.no_type:
             result.pop("type", None)
         if self.bools is not None:
-            words = _BOOLEANS[self.bools]
-            return {name: _translated(value, words) for name, value in result.items()}
+            result = _changed(result, bool, _BOOLEANS[self.bools].__getitem__)
         return result
 
-    def _text(self, value: object) -> object:
-        match value:
-            case str():
-                trimmed = value.strip() if self.trim else value
-                return re.sub(r"\r\n|\r|\n", "\r\n", trimmed) if self.crlf else trimmed
-            case list():
-                return [self._text(item) for item in value]
-            case dict():
-                return {name: self._text(item) for name, item in value.items()}
-            case _:
-                return value
+    def _text(self, text: str) -> str:
+        trimmed = text.strip() if self.trim else text
+        return re.sub(r"\r\n|\r|\n", "\r\n", trimmed) if self.crlf else trimmed
 
 
 PLAIN: Final = World()
@@ -162,16 +155,15 @@ def _entries(value: object) -> list[dict[str, Any]]:
     return value if isinstance(value, list) else []
 
 
-def _translated(value: object, words: tuple[object, object]) -> object:
+def _changed(value: Any, kind: type, change: Callable[[Any], object]) -> Any:  # noqa: ANN401 - JSON
+    """The value with all that is of that kind changed, at any depth."""
     match value:
-        case bool():
-            return words[value]
         case list():
-            return [_translated(item, words) for item in value]
+            return [_changed(item, kind, change) for item in value]
         case dict():
-            return {name: _translated(item, words) for name, item in value.items()}
+            return {name: _changed(item, kind, change) for name, item in value.items()}
         case _:
-            return value
+            return change(value) if isinstance(value, kind) else value
 
 
 class _Key(NamedTuple):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -66,42 +66,34 @@ def begin(environment: Mapping[str, str], say: Callable[[str], None]) -> Traces 
     log.propagate = False  # that it fails is said once, in our words
     log.addHandler(logging.NullHandler())
     try:
-        return Traces(OTLPSpanExporter(), environment, say)
+        return Traces(environment, say)
     except ValueError as error:  # of a variable
         say(f"No traces are sent: {error}")
         return None
 
 
-class _Noting(SpanExporter):
+class _Exporter(OTLPSpanExporter):
     """Notes a failure, and then sends nothing more: a receiver that is away would hold the run."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
-        self.has_failed = False
+    has_failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if not self.has_failed:
-            self.has_failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+            self.has_failed = super().export(spans) is not SpanExportResult.SUCCESS
         return SpanExportResult.FAILURE if self.has_failed else SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
 
 
 class Traces:
     """The spans of one run.
 
     Args:
-        exporter: what sends them.
         environment: may name the trace that the run is a part of.
         say: is told once if they cannot be sent.
     """
 
-    def __init__(
-        self, exporter: SpanExporter, environment: Mapping[str, str], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
         self._say = say
-        self._exporter = _Noting(exporter)
+        self._exporter = _Exporter()
         named = Resource.create({"service.version": __version__})  # also reads OTEL_SERVICE_NAME
         if str(named.attributes["service.name"]).startswith("unknown_service"):
             named = named.merge(Resource({"service.name": "reconciler"}))

@@ -238,7 +238,7 @@ def carry_out(
         told.tell(OutcomeKnown(outcome, is_confirmed=True))
     unwritten = None
     try:
-        made = provenance.of_run(asked.outputs, applied.result.run, "")
+        made = provenance.of_run(applied.result.run, "")
         asked.outputs.put(applied.result, applied.result.to_json, View(made=made))
     except ConfigurationError as error:  # a file could not be written, which is not all that counts
         unwritten = error

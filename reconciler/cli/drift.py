@@ -85,7 +85,7 @@ def drift(
             before = (*state.unmanaged, *runtime.others().ids)
             found = found._replace(unmanaged=find_unmanaged(records, live, kinds, before))
         told.tell(DriftFound(found, is_whole=is_whole))
-        made = provenance.of_run(outputs, told.run, runtime.now())
+        made = provenance.of_run(told.run, runtime.now())
         outputs.put(found, found.to_json, View(made=made))
         return told.end(ExitCode.CHANGES if found.is_something else ExitCode.OK)
 

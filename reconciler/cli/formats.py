@@ -118,10 +118,9 @@ class Outputs(NamedTuple):
         """Whether a person reads stdout, so that talk may go there too."""
         return self.stdout.name == "text"
 
-    @property
-    def has_pages(self) -> bool:
-        """Whether one of them says where it comes from."""
-        return any(output.name == "html" for output in (self.stdout, *self.files))
+    def has(self, name: str) -> bool:
+        """Whether the format of that name was asked for."""
+        return any(output.name == name for output in (self.stdout, *self.files))
 
     def put(self, value: object, document: Callable[[], JSON], view: View) -> None:
         """Prints the value, and writes the files, each whole or not at all.
@@ -159,7 +158,7 @@ class Outputs(NamedTuple):
                         durable.replace(Path(output.file), f"{clean}\n".encode())
                 except OSError as error:
                     failures.append(f"{output.file} cannot be written: {error.strerror}")
-        if any(output.name == "github" for output in (self.stdout, *self.files)):
+        if self.has("github") and os.environ.get("GITHUB_ACTIONS") == "true":
             unwritten = [*self._for_github(value, view)]
             if unwritten and not failures:
                 hint = "Correct these variables, or unset them outside of GitHub Actions."
@@ -177,13 +176,7 @@ class Outputs(NamedTuple):
         return renderer(output.name, self.subject)(value, view._replace(whole=self._whole(output)))
 
     def _for_github(self, value: object, view: View) -> Iterator[str]:
-        """Writes the summary of the job and the outputs of the step, where Actions asks for them.
-
-        Yields what cannot be written.
-        """
-        is_told = self.subject in _FORMATS["github"].subjects
-        if os.environ.get("GITHUB_ACTIONS") != "true" or not is_told:
-            return
+        """Writes the summary of the job and the outputs of the step; yields what it cannot."""
         github = import_module("reconciler.render.github")
         outputs: dict[str, str | int] = getattr(github, f"{self.subject.value}_outputs")(value)
         if self.files:

@@ -27,7 +27,7 @@ def of_plan(
     out: str | None,
 ) -> Made:
     """Of a plan that was just made; asks Git for the commit only if that will be shown."""
-    if not outputs.has_pages:
+    if not outputs.has("html"):
         return Made()
     from reconciler.usecases.checkout import read_generation
 
@@ -45,10 +45,8 @@ def of_plan(
     )
 
 
-def of_saved(outputs: Outputs, basis: PlanInputs, file: str) -> Made:
+def of_saved(basis: PlanInputs, file: str) -> Made:
     """Of a saved plan."""
-    if not outputs.has_pages:
-        return Made()
     return Made(
         commit=str(basis.generation),
         run=basis.id,
@@ -58,9 +56,9 @@ def of_saved(outputs: Outputs, basis: PlanInputs, file: str) -> Made:
     )
 
 
-def of_run(outputs: Outputs, run: str, now: str) -> Made:
+def of_run(run: str, now: str) -> Made:
     """Of what needs no command: drift, a result, a report."""
-    return Made(run=run, read_at=now, version=__version__) if outputs.has_pages else Made()
+    return Made(run=run, read_at=now, version=__version__)
 
 
 def _flags(rules: PlanOptions | PlanInputs, *, prune: bool = True) -> list[str]:

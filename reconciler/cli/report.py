@@ -29,6 +29,6 @@ def report(manifests: str, location: str | None, outputs: formats.Outputs) -> in
         state = run.known(connection.account).state
         reader = connection.reader()
         found = fleet_report(fleet, schemas, reader, state, runtime.clock().now())
-    made = provenance.of_run(outputs, run.id, found.read_at)
+    made = provenance.of_run(run.id, found.read_at)
     outputs.put(found, found.to_json, View(made=made))
     return ExitCode.OK

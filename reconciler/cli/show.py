@@ -28,7 +28,7 @@ def show(
     """Show a plan from plan --out; needs no network."""
     saved = plan_file.read(file)
     console.note(f"Account: {saved.plan.account}")
-    made = provenance.of_saved(outputs, saved.basis, file)
+    made = provenance.of_saved(saved.basis, file)
     view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
     outputs.put(saved.plan, lambda: saved_plan.to_json(saved), view)
     return ExitCode.OK

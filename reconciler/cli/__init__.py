@@ -248,7 +248,13 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     context = Context(clock, Redactor())
 
     def begin() -> object:
-        _check(arguments)
+        for argument in arguments:
+            if not is_unicode(argument):  # so it could be neither printed nor written down
+                raise UsageError(
+                    f"the argument {argument} has bytes that are not valid in the encoding of this "
+                    "locale",
+                    "Rename the file, or set LANG to the encoding of the argument.",
+                )
         try:
             return reconciler.main(
                 list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
@@ -349,18 +355,3 @@ def _say_dashes(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
             console.say(f"Long options start with two dashes: -{argument}")
-
-
-def _check(arguments: Sequence[str]) -> None:
-    """Stops at an argument that could be neither printed nor written down.
-
-    Raises:
-        UsageError: it is not text in the encoding of the locale.
-    """
-    for argument in arguments:
-        if not is_unicode(argument):
-            raise UsageError(
-                f"the argument {argument} has bytes that are not valid in the encoding of this "
-                "locale",
-                "Rename the file, or set LANG to the encoding of the argument.",
-            )

@@ -453,26 +453,22 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         if isinstance(error, PermissionError):
             hint = "Check the permission to read it."
         raise ConfigurationError(f"{path} cannot be read: {reason}", hint) from error
-    import tomllib  # 8 ms that most runs save
-
     try:
-        table = _tables(text)
+        return _tables(text)
     except (RecursionError, ValueError) as error:
-        if isinstance(error, tomllib.TOMLDecodeError):
-            reason = str(error)
-        elif isinstance(error, RecursionError):
+        reason = str(error)
+        if isinstance(error, RecursionError):
             reason = "it is nested too deep"
-        else:  # Python reads no more than 4300 digits
+        elif type(error) is ValueError:  # not one of TOML: Python reads no more than 4300 digits
             reason = "a number has too many digits"
         raise ConfigurationError(
             f"{path} is not TOML: {reason}", "Fix it, then run the same command again."
         ) from error
-    return table
 
 
 @lru_cache(maxsize=1)  # each of many accounts asks the same file several times
 def _tables(text: str) -> dict[str, Any]:
-    import tomllib  # see `read_toml`
+    import tomllib  # 8 ms that most runs save
 
     return tomllib.loads(text)
 

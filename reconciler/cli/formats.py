@@ -137,7 +137,9 @@ class Outputs(NamedTuple):
         if part is not None:
             part.keep(value)
         here = str(Path.cwd())
-        view = view._replace(folder=here, root=_root(here))
+        roots = (os.environ.get(name, "") for name in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"))
+        root = next((it for it in roots if it and Path(here).is_relative_to(it)), here)
+        view = view._replace(folder=here, root=root)
         coloured = view._replace(colour=console.has_colour(sys.stdout))
         text = self._rendered(self.stdout, value, document, coloured)
         if text and not (view.pages and self.is_text and console.page(text)):
@@ -209,15 +211,6 @@ def _append(variable: str, text: str) -> Iterator[str]:
             file.write(f"{runtime.redactor().text(text)}\n")
     except OSError as error:
         yield f"{path}, which {variable} names, cannot be written: {error.strerror}"
-
-
-def _root(folder: str) -> str:
-    """The root of the repository, as the platform that runs this job says; else the folder."""
-    for variable in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
-        root = os.environ.get(variable, "")
-        if root and Path(folder).is_relative_to(root):
-            return root
-    return folder
 
 
 def renderer(name: str, subject: Subject) -> Callable[[Any, View], Lines]:

@@ -85,19 +85,15 @@ _ALIASES = {"diff": "plan", "get": "list"}
 """What users of other tools type; help shows one name for each command."""
 
 
-def _verbose(context: click.Context, _parameter: click.Parameter, value: object) -> None:
-    if value:
-        _exclude(context, "-v", "-q", is_other=console.is_quiet())
-        root = context.find_root()
-        known: Context = root.obj
-        root.obj = known._replace(is_verbose=True)
+def _verbose(context: click.Context) -> None:
+    _exclude(context, "-v", "-q", is_other=console.is_quiet())
+    root = context.find_root()
+    root.obj = root.obj._replace(is_verbose=True)
 
 
-def _quiet(context: click.Context, _parameter: click.Parameter, value: object) -> None:
-    if value:
-        known: Context = context.find_root().obj
-        _exclude(context, "-q", "-v", is_other=known.is_verbose)
-        console.quieten()
+def _quiet(context: click.Context) -> None:
+    _exclude(context, "-q", "-v", is_other=context.find_root().obj.is_verbose)
+    console.quieten()
 
 
 def _exclude(context: click.Context, one: str, other: str, *, is_other: bool) -> None:
@@ -105,14 +101,11 @@ def _exclude(context: click.Context, one: str, other: str, *, is_other: bool) ->
         raise click.UsageError(f"{one} and {other} cannot be used together.", context)
 
 
-def _plain(_context: click.Context, _parameter: click.Parameter, value: object) -> None:
-    if value:
-        console.forbid_colour()
+def _option(*names: str, do: Callable[[click.Context], None], text: str) -> click.Option:
+    def callback(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+        if value:
+            do(context)
 
-
-def _option(
-    *names: str, callback: Callable[[click.Context, click.Parameter, object], None], text: str
-) -> click.Option:
     return click.Option(names, is_flag=True, expose_value=False, callback=callback, help=text)
 
 
@@ -120,11 +113,15 @@ _OPTIONS = (
     _option(
         "-v",
         "--verbose",
-        callback=_verbose,
+        do=_verbose,
         text="Show each request to AlertSite, with its status and time.",
     ),
-    _option("-q", "--quiet", callback=_quiet, text="Print only results, warnings and errors."),
-    _option("--no-color", callback=_plain, text="Print without color, as NO_COLOR=1 does."),
+    _option("-q", "--quiet", do=_quiet, text="Print only results, warnings and errors."),
+    _option(
+        "--no-color",
+        do=lambda _: console.forbid_colour(),
+        text="Print without color, as NO_COLOR=1 does.",
+    ),
 )
 """Of every command, before it and behind it, since people type them in both places."""
 

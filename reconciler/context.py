@@ -227,10 +227,6 @@ class Cancellation:
         return Cancellation(self._clock, self)
 
 
-def _ignore(_: object) -> None:
-    """Does nothing with what it is told."""
-
-
 class Reporter(NamedTuple):
     """Whom a run tells how it gets on.
 
@@ -241,8 +237,8 @@ class Reporter(NamedTuple):
     """
 
     say: Callable[[str], None]
-    progress: Callable[[Outcome], None] = _ignore
-    tell: Tell = _ignore
+    progress: Callable[[Outcome], None] = lambda _: None
+    tell: Tell = lambda _: None
 
 
 MIB = 2**20

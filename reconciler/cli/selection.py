@@ -154,11 +154,12 @@ def some(command: Command) -> Command:
 
 
 def selecting(command: Command) -> Command:
-    """Gives a command that reads what others have done the options that choose accounts."""
+    """Gives a command that looks at its accounts together, as `chosen`, the options for that."""
 
     @wraps(command)
     def with_chosen(*, wanted: Selection, **given: object) -> int:
-        chosen = _chosen(wanted, {})
+        is_part = runtime.part() is not None
+        chosen = (runtime.account(),) if is_part else _chosen(wanted, given)
         if not chosen:
             console.say("No account has changed.")
             return ExitCode.OK
@@ -180,18 +181,12 @@ def many(command: Command) -> Command:
     @wraps(command)
     def with_accounts(
         *,
-        wanted: Selection,
+        chosen: tuple[AccountSettings, ...],
         results: str,
         shard: Shard | None = None,
         executor: str = "",
         **given: object,
     ) -> int:
-        if runtime.part() is not None:
-            return command(**_of_account(given))
-        chosen = _chosen(wanted, given)
-        if not chosen:
-            console.say("No account has changed.")
-            return ExitCode.OK
         spread = Spread(config.from_root(results, runtime.here()), shard, executor)
         if spread != Spread() and not runtime.accounts().are_named:
             raise UsageError("--results, --shard and --executor need accounts in reconciler.toml")
@@ -231,7 +226,7 @@ def many(command: Command) -> Command:
             given["paths"] = ()
         return command(**_of_account(given))
 
-    return _wanting(with_accounts)
+    return selecting(with_accounts)
 
 
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:

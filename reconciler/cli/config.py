@@ -609,13 +609,8 @@ def server_of(url: str) -> str:
     except ValueError:  # told by whoever uses it
         return url
     host = _LOOPBACK[0] if host in _LOOPBACK else host
-    segments: list[str] = []
-    for segment in _ESCAPE.sub(_unescaped, parts.path).split("/"):
-        if segment == "..":
-            del segments[-1:]
-        elif segment not in {"", "."}:
-            segments.append(segment)
-    return f"{parts.scheme}://[{host}]:{port or _PORTS.get(parts.scheme)}/{'/'.join(segments)}"
+    path = os.path.normpath(f"/{_ESCAPE.sub(_unescaped, parts.path).lstrip('/')}")
+    return f"{parts.scheme}://[{host}]:{port or _PORTS.get(parts.scheme)}{path}"
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -89,8 +89,6 @@ _IN_TURN = ("import", "validate")
 _REPEATS, _LONGER = 2, 1.1
 _PASSING = (ExitCode.UNAVAILABLE, ExitCode.LOCKED)
 """Ends that another attempt may not meet."""
-_MOMENT = 1.0
-"""Seconds until it is looked again whether a wait is over."""
 
 
 def work(job: Job, whole: Context) -> PartResult:
@@ -174,11 +172,8 @@ def work_on(job: Job, whole: Context) -> PartResult:
         result = work(job, whole)
         if result.exit_code not in _PASSING:
             return result
-        ends = whole.clock.monotonic() + wait
-        while whole.clock.monotonic() < ends:
-            if whole.part.stopping.is_asked:
-                return result
-            whole.clock.sleep(_MOMENT, None)
+        if whole.part.stopping.wait(wait):
+            return result
     return work(job, whole)
 
 

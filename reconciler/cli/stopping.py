@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.context import Cancellation
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -67,6 +69,12 @@ class Stopping:
             yield
         finally:
             self._connections.remove((cancellation, cut))
+
+    def wait(self, seconds: float) -> bool:
+        """Waits, at most until somebody wants it to end; whether somebody does."""
+        pause = Cancellation(self._clock)
+        with self.during(pause):
+            return pause.wait(seconds)
 
     def listen(self) -> None:
         """Turns the signals, from here to the end, into a request to stop in good order.

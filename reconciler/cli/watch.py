@@ -170,9 +170,7 @@ def watch(
                     console.fail(error)
                     console.say("This watcher stands by until that is fixed; it tries again.")
                 said = str(error)
-                pause = Cancellation(clock)
-                with stopping.during(pause):
-                    pause.wait(_POLL[1])
+                stopping.wait(_POLL[1])
     console.say("Stopped.")
     return ExitCode.OK
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.decisions import (
     TABLE,
@@ -125,47 +125,43 @@ def _name(address: str) -> str:
     return address.partition("/")[2]
 
 
+class _Text(NamedTuple):
+    """What a refusal says, with names of what is filled in."""
+
+    message: str
+    hint: str
+
+
 _KEEP = "Leave it with --keep {address}, or forget it with: reconciler state rm {address}"
 _LEFT = {
-    "protected": (
-        "the manifest of monitor {id} is gone, but its lifecycle protects it",
-        (
-            "Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
-            "restore its manifest, apply it with protect: false, and remove it again."
-        ),
+    "protected": _Text(
+        message="the manifest of monitor {id} is gone, but its lifecycle protects it",
+        hint="Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
+        "restore its manifest, apply it with protect: false, and remove it again.",
     ),
     # A record may be wrong; what is retired by its word must at least be of its kind.
-    "unknown-type": (
-        (
-            "AlertSite does not return the type of monitor {id}, so it may not be the {kind} "
-            "monitor of this record"
-        ),
-        f"{_KEEP}; to remove it, delete it in AlertSite.",
+    "unknown-type": _Text(
+        message="AlertSite does not return the type of monitor {id}, so it may not be the {kind} "
+        "monitor of this record",
+        hint=f"{_KEEP}; to remove it, delete it in AlertSite.",
     ),
     # An answer alone says that the monitor is ours; it may have been that of another request.
-    Decision.NOT_AS_CREATED.code: (
-        (
-            "the record names monitor {id} because a create returned this id, but the monitor is "
-            "not what was sent"
-        ),
-        f"{_KEEP}; to remove it, delete it in AlertSite.",
+    Decision.NOT_AS_CREATED.code: _Text(
+        message="the record names monitor {id} because a create returned this id, but the monitor "
+        "is not what was sent",
+        hint=f"{_KEEP}; to remove it, delete it in AlertSite.",
     ),
     # What another account with the same login may describe is not retired here.
-    Decision.OTHER_ACCOUNT.code: (
-        "{claim} may describe monitor {id} now, and both accounts have the same login",
-        (
-            "If it does, set metadata.id there and forget the record here: reconciler state rm "
-            "{address}. Leave it as it is with --keep {address}; to remove it, delete it in "
-            "AlertSite."
-        ),
+    Decision.OTHER_ACCOUNT.code: _Text(
+        message="{claim} may describe monitor {id} now, and both accounts have the same login",
+        hint="If it does, set metadata.id there and forget the record here: reconciler state rm "
+        "{address}. Leave it as it is with --keep {address}; to remove it, delete it in AlertSite.",
     ),
     # As long as not all of the other account can be read, that may describe any monitor.
-    "unread": (
-        "the account {account} has the same login and may describe monitor {id}: {reason}",
-        (
-            "To see what to fix, run: reconciler validate -a {account}. Or leave the monitor with "
-            "--keep {address}."
-        ),
+    "unread": _Text(
+        message="the account {account} has the same login and may describe monitor {id}: {reason}",
+        hint="To see what to fix, run: reconciler validate -a {account}. Or leave the monitor "
+        "with --keep {address}.",
     ),
 }
 """Why an orphan is not retired, and what can be done about it."""
@@ -191,101 +187,75 @@ def _retired(address: str, record: Record, live: Live) -> Change | Note:
     )
 
 
-_REFUSALS: dict[Decision, tuple[str, str]] = {
-    Decision.NOT_OURS: (
-        (
-            "AlertSite already has a monitor of the kind {kind} named {display!r}, with the id "
-            "{ids}, and nothing binds it to this manifest"
-        ),
-        "Bind it with --adopt or metadata.id, or give the manifest's monitor another name.",
+_REFUSALS = {
+    Decision.NOT_OURS: _Text(
+        message="AlertSite already has a monitor of the kind {kind} named {display!r}, with the "
+        "id {ids}, and nothing binds it to this manifest",
+        hint="Bind it with --adopt or metadata.id, or give the manifest's monitor another name.",
     ),
-    Decision.AMBIGUOUS: (
-        "AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
-        "Set metadata.id to the right one, or give the manifest's monitor another name.",
+    Decision.AMBIGUOUS: _Text(
+        message="AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
+        hint="Set metadata.id to the right one, or give the manifest's monitor another name.",
     ),
-    Decision.UNCERTAIN: (
-        (
-            "an earlier create is not confirmed, and AlertSite has new monitors that it may have "
-            "created: {ids}"
-        ),
-        (
-            "Set metadata.id to the right one, or delete unwanted ones in AlertSite; if it is none "
-            "of them: reconciler state rm {other}"
-        ),
+    Decision.UNCERTAIN: _Text(
+        message="an earlier create is not confirmed, and AlertSite has new monitors that it may "
+        "have created: {ids}",
+        hint="Set metadata.id to the right one, or delete unwanted ones in AlertSite; if it is "
+        "none of them: reconciler state rm {other}",
     ),
-    Decision.PERHAPS_OURS: (
-        (
-            "AlertSite has no monitor of the kind {kind} named {display!r} to adopt, but others "
-            "that check the same server: {ids}"
-        ),
-        (
-            "If it is one of them under another name, bind it with metadata.id; if not, create it "
-            "with a run without --adopt."
-        ),
+    Decision.PERHAPS_OURS: _Text(
+        message="AlertSite has no monitor of the kind {kind} named {display!r} to adopt, but "
+        "others that check the same server: {ids}",
+        hint="If it is one of them under another name, bind it with metadata.id; if not, create "
+        "it with a run without --adopt.",
     ),
-    Decision.NO_SUCH_ID: (
-        "AlertSite has no monitor with the id {id} in this account",
-        (
-            "Correct metadata.id, or check that the URL and the login belong to the account that "
-            "has it."
-        ),
+    Decision.NO_SUCH_ID: _Text(
+        message="AlertSite has no monitor with the id {id} in this account",
+        hint="Correct metadata.id, or check that the URL and the login belong to the account that "
+        "has it.",
     ),
-    Decision.DELETED: (
-        "monitor {id} was deleted outside Git",
-        "Remove metadata.id from the manifest to create it again, or remove the manifest.",
+    Decision.DELETED: _Text(
+        message="monitor {id} was deleted outside Git",
+        hint="Remove metadata.id from the manifest to create it again, or remove the manifest.",
     ),
-    Decision.OTHER_KIND: (
-        "monitor {id} is of the kind {type}, not {kind}",
-        "AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
+    Decision.OTHER_KIND: _Text(
+        message="monitor {id} is of the kind {type}, not {kind}",
+        hint="AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
     ),
-    Decision.OTHER_ACCOUNT: (
-        "{claim} also describes {described}, and both accounts have the same login",
-        "Remove one of the two manifests, or correct its id or display name{forget}.",
+    Decision.OTHER_ACCOUNT: _Text(
+        message="{claim} also describes {described}, and both accounts have the same login",
+        hint="Remove one of the two manifests, or correct its id or display name{forget}.",
     ),
-    Decision.TWO_BINDINGS: (
-        "the state binds {other} to monitor {record}, but {namer} names {named}",
-        "Correct metadata.id, or forget the record with: reconciler state rm {other}",
+    Decision.TWO_BINDINGS: _Text(
+        message="the state binds {other} to monitor {record}, but {namer} names {named}",
+        hint="Correct metadata.id, or forget the record with: reconciler state rm {other}",
     ),
-    Decision.NOT_AS_CREATED: (
-        (
-            "the create returned the id {id}, but monitor {id} has neither the name nor the target "
-            "that was sent"
-        ),
-        (
-            "If monitor {id} is it, set metadata.id to {id}. If not, look for {display!r} in "
-            "AlertSite, set metadata.id to its id if it is there, and forget the record: "
-            "reconciler state rm {other}"
-        ),
+    Decision.NOT_AS_CREATED: _Text(
+        message="the create returned the id {id}, but monitor {id} has neither the name nor the "
+        "target that was sent",
+        hint="If monitor {id} is it, set metadata.id to {id}. If not, look for {display!r} in "
+        "AlertSite, set metadata.id to its id if it is there, and forget the record: reconciler "
+        "state rm {other}",
     ),
-    Decision.INCOMPLETE_LIST: (
-        (
-            "AlertSite's list omits monitor {omitted}, which exists, so it may omit one named "
-            "{display!r} too"
-        ),
-        (
-            "Run the same command again later. If it stays so, look for {display!r} in AlertSite, "
-            "and set metadata.id to its id if it is there."
-        ),
+    Decision.INCOMPLETE_LIST: _Text(
+        message="AlertSite's list omits monitor {omitted}, which exists, so it may omit one named "
+        "{display!r} too",
+        hint="Run the same command again later. If it stays so, look for {display!r} in "
+        "AlertSite, and set metadata.id to its id if it is there.",
     ),
-    Decision.SAME_NAME: (
-        (
-            "{other} also describes a monitor of the kind {kind} named {display!r}, and neither "
-            "has an id"
-        ),
-        (
-            "Give one of them another name: if the response to a create is lost, they cannot be "
-            "told apart."
-        ),
+    Decision.SAME_NAME: _Text(
+        message="{other} also describes a monitor of the kind {kind} named {display!r}, and "
+        "neither has an id",
+        hint="Give one of them another name: if the response to a create is lost, they cannot be "
+        "told apart.",
     ),
 }
 
 
-_SHARED_RECORD = (
-    "the state binds both {namer} and {other} to monitor {record}",
-    (
-        "{seen} Forget the record of the address that it does not belong to with "
-        "reconciler state rm {other} or reconciler state rm {namer}, then run plan again."
-    ),
+_SHARED_RECORD = _Text(
+    message="the state binds both {namer} and {other} to monitor {record}",
+    hint="{seen} Forget the record of the address that it does not belong to with reconciler "
+    "state rm {other} or reconciler state rm {namer}, then run plan again.",
 )
 """Of `TWO_BINDINGS`, if no manifest names the monitor: older versions could write such a state."""
 

@@ -225,7 +225,7 @@ def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
     outcomes = []
     for item in plan.refusals:
         was, kind = done.get(item.address), item.address.partition("/")[0]
-        action = _OPPOSITE[was.action] if was is not None else Action.UPDATE
+        action = Action.UPDATE if was is None else _OPPOSITE.get(was.action, was.action)
         number = None if was is None or action is Action.CREATE else was.id
         back = Change(action, item.address, kind, number, {}, (), None)
         outcomes.append(Outcome(back, Status.MOVED, item.message, ExitCode.REFUSED))
@@ -233,14 +233,8 @@ def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
 
 
 _LOOK = "Check its current value, and change it in the manifest if needed."
-
-
 _NOT_OURS = "not-ours"
-_OPPOSITE = {
-    Action.CREATE: Action.DELETE,
-    Action.UPDATE: Action.UPDATE,
-    Action.DELETE: Action.CREATE,
-}
+_OPPOSITE = {Action.CREATE: Action.DELETE, Action.DELETE: Action.CREATE}
 
 
 def _moved(was: RunChange, live: Live, kind: Kind, *, is_gone: bool) -> list[str]:
@@ -275,7 +269,7 @@ class _Undoing:
         # Bound by the run: a monitor that is not bound now may be so by an undo that was killed.
         self._given = {item.after for item in record.bindings if item.before is None} - made
         self._moves: dict[str, str] = {}
-        self._bound: dict[str, int] = {}
+        self._bound: list[str] = []
         for item in record.bindings:
             if item.after is None or item.before is not None:
                 continue
@@ -284,7 +278,7 @@ class _Undoing:
             if item.after in lost:
                 self._moves[item.address] = lost[item.after]
             else:
-                self._bound[item.address] = item.after
+                self._bound.append(item.address)
         self.desired: dict[str, Desired] = {}
         self.targets: set[str] = set()
         self.refusals: list[Refusal] = []
@@ -293,21 +287,16 @@ class _Undoing:
     def take_back(self, change: RunChange) -> None:
         kind = self._kinds.get(change.address.partition("/")[0])
         if kind is None:
-            self._refuse(change.address, "no-kind", "its kind is no longer known")
+            self._refuse(change, "no-kind", "its kind is no longer known")
         elif change.action is Action.DELETE:
             self._create_again(change, kind)
         elif change.id is None:
-            self._refuse(
-                change.address, "no-id", "it is not known whether the run created a monitor"
-            )
+            self._refuse(change, "no-id", "it is not known whether the run created a monitor")
         elif (address := self._now.get(change.id)) is None and change.id in self._given:
             self.left.append(f"{change.address} stays as it is: it is no longer bound.")
         elif address is None:
-            self._refuse(
-                change.address,
-                _NOT_OURS,
-                f"the state no longer has a record of monitor {change.id}",
-            )
+            what = f"the state no longer has a record of monitor {change.id}"
+            self._refuse(change, _NOT_OURS, what)
         elif change.action is Action.UPDATE:
             self._restore(change, kind, change.id, address)
         else:
@@ -322,8 +311,8 @@ class _Undoing:
                 continue
             self._want(kind, address, self._records[address].id, {}, frozenset())
 
-    def _refuse(self, address: str, code: str, message: str) -> None:
-        self.refusals.append(_refusal(address, code, message))
+    def _refuse(self, change: RunChange, code: str, message: str) -> None:
+        self.refusals.append(_refusal(change.address, code, message))
 
     def _restore(self, change: RunChange, kind: Kind, number: int, address: str) -> None:
         fields: dict[str, JSON] = {}
@@ -332,8 +321,7 @@ class _Undoing:
             if reason := _unknown(item):
                 self.left.append(f"{change.address}.{item.field} stays as it is: {reason}.")
                 continue
-            is_cleared = item.before is None and isinstance(item.after, str)
-            fields[item.field] = "" if is_cleared else item.before
+            fields[item.field] = "" if item.before is None else item.before
             if not item.was_applied:
                 forgets.add(item.field)
         if fields or address in self._moves or address in self._bound:
@@ -358,7 +346,7 @@ class _Undoing:
 
     def _create_again(self, change: RunChange, kind: Kind) -> None:
         if not change.body:
-            self._refuse(change.address, "no-body", "the run did not store the previous value")
+            self._refuse(change, "no-body", "the run did not store the previous value")
             return
         body = {name: value for name, value in change.body.items() if not _is_hidden(value)}
         if change.address in self._records:  # perhaps by an undo that did not end

@@ -113,10 +113,10 @@ def reopened(
         found = tier(address, monitor)
         return found is not None and found < _DOUBTFUL
 
-    shown = {address: live.get(state.records[address].id) for address in new}
     wrong: set[str] = set()
     doubtful: dict[str, Live | None] = {}
-    for address, monitor in shown.items():
+    for address in new:
+        monitor = live.get(state.records[address].id)
         if monitor is None and not is_over:
             if address not in described:
                 wrong.add(address)
@@ -128,9 +128,9 @@ def reopened(
     for item in live.values():
         by_name.setdefault(_spelt(item.fields.get("name")), []).append(item)
 
-    def alike(address: str) -> Iterator[Live]:
+    def alike(create: PendingCreate) -> Iterator[Live]:
         """The monitors with the name that was sent, or its beginning: it may have been cut."""
-        name = _spelt(creates[address].body.get("name"))
+        name = _spelt(create.body.get("name"))
         return (item for end in range(len(name) + 1) for item in by_name.get(name[:end], ()))
 
     def is_elsewhere(address: str, bound: Collection[int]) -> bool:
@@ -139,14 +139,14 @@ def reopened(
             return False
         return any(
             item.id not in bound and item.id not in there and has_made(address, item)
-            for item in alike(address)
+            for item in alike(new[address])
         )
 
     unsure = {monitor.id for monitor in doubtful.values() if monitor is not None}
     anothers = {
         item.id
         for other, create in creates.items()
-        for item in alike(other)
+        for item in alike(create)
         if item.id in unsure and item.id not in before.get(create.run, ()) and has_made(other, item)
     }
     wrong |= {

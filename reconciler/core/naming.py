@@ -260,10 +260,17 @@ def lifted(
             common[name][field] = value
         knowing = [name for name in sorted(groups) if field in kinds[name].fields]
         specs.setdefault(() if names == knowing else tuple(names), {})[field] = value
-    kept = [
-        draft._replace(spec=_without(draft, common[draft.kind], kinds[draft.kind]))
-        for draft in drafts
-    ]
+    kept = []
+    for draft in drafts:
+        kind, shared = kinds[draft.kind], common[draft.kind]
+        own = {
+            name: value
+            for name, value in draft.spec.items()
+            if name not in shared or not kind.field(name).is_same(value, shared[name])
+        }
+        left = [name for name in kind.fields if name in shared and name not in draft.spec]
+        spec = own | {name: dict(NOT_INHERITED) for name in left}
+        kept.append(draft._replace(spec=spec))
     return kept, [Shared(applies_to, spec) for applies_to, spec in sorted(specs.items())]
 
 
@@ -288,13 +295,3 @@ def _common(group: Sequence[Draft], kind: Kind) -> Iterator[_Common]:
         text, times = min(counts.items(), key=lambda item: (-item[1], item[0]))
         if times >= _SHARE * len(group):
             yield _Common(kind.name, name, text, values[text], times)
-
-
-def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, JSON]:
-    own = {
-        name: value
-        for name, value in draft.spec.items()
-        if name not in common or not kind.field(name).is_same(value, common[name])
-    }
-    left = [name for name in kind.fields if name in common and name not in draft.spec]
-    return own | {name: dict(NOT_INHERITED) for name in left}

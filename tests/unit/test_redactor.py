@@ -209,11 +209,11 @@ def test_a_part_shows_no_secret_of_another_part_but_decides_by_its_own() -> None
 def test_secrets_of_many_parts_are_added_to_what_the_whole_knows() -> None:
     chance = random.Random(1)
     whole = Redactor()
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(300):
         Redactor(whole).know(*("".join(chance.choices(string.printable, k=20)) for _ in range(3)))
         whole.text("nothing")
-    assert time.perf_counter() - started < 5  # 0.3 s, and 30 s with an index made anew
+    assert time.process_time() - started < 5  # 0.3 s, and 30 s with an index made anew
 
 
 CUT = {

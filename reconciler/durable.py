@@ -188,7 +188,7 @@ def create_all(
         FileExistsError: there is something at one of the paths; it stays as it is.
     """
     make_folder(folder)
-    with _folder_aside(folder) as (aside, _):
+    with _aside(folder, _made_folder) as (aside, _):
         written = [(aside / str(number), folder / name) for number, name in enumerate(files)]
         for (path, _), data in zip(written, files.values(), strict=True):
             path.write_bytes(data)
@@ -315,24 +315,17 @@ def _keep(path: Path, backup: Path) -> None:
 
 def _file_aside(folder: Path, mode: int) -> AbstractContextManager[tuple[Path, int]]:
     """A new file beside those of the folder."""
-
-    def make(path: Path) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-
-    return _aside(folder, make)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return _aside(folder, lambda path: os.open(path, flags, mode))
 
 
-def _folder_aside(folder: Path) -> AbstractContextManager[tuple[Path, int]]:
-    """A new folder below that one."""
-
-    def make(path: Path) -> int:
-        path.mkdir(0o700)
-        try:
-            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError as error:  # another run took it for a leftover
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-
-    return _aside(folder, make)
+def _made_folder(path: Path) -> int:
+    """A new folder, open."""
+    path.mkdir(0o700)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:  # another run took it for a leftover
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
 
 
 @contextmanager

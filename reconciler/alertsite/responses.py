@@ -101,28 +101,24 @@ class Site(NamedTuple):
         return f"{self.wording.url}, which is {self.url}{usual}"
 
 
-class TransientError(Exception):
+class TransientError(AlertSiteError):
     """A failure that another attempt may cure; it never leaves this package.
 
     Attributes:
-        may_have_arrived: the request could have taken effect.
         is_busy: the server is there, and wants fewer requests or another token.
         retry_after: seconds that the server asked to wait; None if it did not.
-        hint: what to do about it; empty for what is said of all.
     """
 
     def __init__(
         self,
         message: str,
+        hint: str = "",
         *,
         may_have_arrived: bool,
         is_busy: bool = False,
         retry_after: float | None = None,
-        hint: str = "",
     ) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.may_have_arrived = may_have_arrived
+        super().__init__(message, hint, may_have_arrived=may_have_arrived)
         self.is_busy = is_busy
         self.retry_after = retry_after
 

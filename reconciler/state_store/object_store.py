@@ -305,24 +305,7 @@ def open_objects(location: str, folder: Path, redactor: Redactor) -> ObjectStore
         raise ConfigurationError(
             f"{location!r} names no object", f"Write {scheme}://BUCKET/KEY, without empty parts."
         )
-    _check_settings(scheme)
-    try:
-        client = _CLIENTS[scheme](bucket, retry_config=_RETRIES)
-    except _FAILURES as error:
-        raise ConfigurationError(
-            f"{location} cannot be used: {_reason(error)}",
-            f"Check the {_PREFIXES[scheme]}… variables.",
-        ) from error
-    return ObjectStore(location, client, key, folder, redactor)
-
-
-def _check_settings(scheme: str) -> None:
-    """Stops at a variable that obstore would end the process for.
-
-    Raises:
-        ConfigurationError: naming it, but not its value.
-    """
-    for name, value in os.environ.items():
+    for name, value in os.environ.items():  # obstore would end the process for some
         if not name.startswith(_PREFIXES[scheme]):
             continue
         if value != value.strip() or re.search(r"[\x00-\x1f\x7f]", value):
@@ -334,6 +317,14 @@ def _check_settings(scheme: str) -> None:
                 f"{name} is not the URL of a server",
                 "Write https://HOST or https://HOST:PORT, or unset it.",
             )
+    try:
+        client = _CLIENTS[scheme](bucket, retry_config=_RETRIES)
+    except _FAILURES as error:
+        raise ConfigurationError(
+            f"{location} cannot be used: {_reason(error)}",
+            f"Check the {_PREFIXES[scheme]}… variables.",
+        ) from error
+    return ObjectStore(location, client, key, folder, redactor)
 
 
 def _is_server(url: str) -> bool:

@@ -33,9 +33,8 @@ def read_generation(manifests: str, reporter: Reporter) -> Generation:
     if git is None:
         return Generation()
     try:
-        head = git.run(
-            "rev-parse", "HEAD", "HEAD:./"
-        )  # the second fails where Git lacks the folder
+        # The second fails where Git lacks the folder.
+        head = git.run("rev-parse", "HEAD", "HEAD:./")
         if not head.is_ok:
             if TRUST in head.words:
                 reporter.say(f"The commit of the manifests is not known: {head.words}")

@@ -187,9 +187,21 @@ class Defaults:
     def of(self, path: str, kind: str) -> Inherited:
         """What a manifest of that kind in that file gets."""
         place = (os.path.dirname(path), kind)
-        if place not in self._known:
-            self._known[place] = self._look_up(path, kind)
-        return self._known[place]
+        if place in self._known:
+            return self._known[place]
+        values: dict[str, JSON] = {}
+        origins: dict[str, Origin] = {}
+        for folder in reversed(list(_folders(path))):
+            for field, (value, origin) in self._given.get((folder, kind), {}).items():
+                if is_not_inherited(value):
+                    values.pop(field, None)
+                    origins.pop(field, None)
+                    continue
+                elements = elements_of(value)
+                known = values.get(field, [])
+                values[field] = value if elements is None else combined(known, elements)
+                origins[field] = origin
+        return self._known.setdefault(place, Inherited(values, origins))
 
     def over(self, path: str, kind: str, folders: Iterable[str]) -> Iterator[Given]:
         """What defaults of later layers say of a manifest of an earlier one, the nearest last.
@@ -202,19 +214,3 @@ class Defaults:
                 if folder not in known:
                     for field, (value, origin) in self._given.get((folder, kind), {}).items():
                         yield Given("spec", field, value, origin, is_override=False)
-
-    def _look_up(self, path: str, kind: str) -> Inherited:
-        merged: dict[str, tuple[JSON, Origin]] = {}
-        for folder in reversed(list(_folders(path))):
-            for field, (value, origin) in self._given.get((folder, kind), {}).items():
-                if is_not_inherited(value):
-                    merged.pop(field, None)
-                elif (elements := elements_of(value)) is not None:
-                    known, _ = merged.get(field, ([], origin))
-                    merged[field] = combined(known, elements), origin
-                else:
-                    merged[field] = value, origin
-        return Inherited(
-            {field: value for field, (value, _) in merged.items()},
-            {field: origin for field, (_, origin) in merged.items()},
-        )

@@ -104,30 +104,21 @@ def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
             f"{did_you_mean(address, sorted(fleet.by_address))}",
             "Use kind/name, as shown by reconciler list, or use an id.",
         )
-    value = fill(_as_written(desired), fleet.sources.variables).value
+    origin = desired.origin
+    data = manifests.read(origin.path)
+    if isinstance(data, Diagnostic):
+        raise InvalidManifestsError((data,))
+    documents, findings = manifests.Parser().parse(origin.path, data)
+    said = {item.number: item.value for item in documents}
+    if findings or origin.document not in said:
+        place = manifests.Locator().position(origin, ())
+        message = "the file changed while it was read; run the same command again"
+        changed = Diagnostic(place, "changed-file", message)
+        raise InvalidManifestsError(tuple(findings) or (changed,))
+    value = fill(said[origin.document], fleet.sources.variables).value
     fields = {**desired.fields, **desired.secrets}
     spec = {name: item for name, item in fields.items() if name in desired.kind.fields}
     others = (*value.get("extra", ()), *fields.keys() - spec.keys())
     extra = {name: fields[name] for name in others}
     value = {**value, "spec": Ordering(schemas).sorted(desired.kind.name, spec)}
     return Effective(desired, {**value, "extra": extra} if extra else value, places_of(desired))
-
-
-def _as_written(desired: Desired) -> Mapping[str, JSON]:
-    """What the manifest itself says.
-
-    Raises:
-        InvalidManifestsError: it has been changed since it was read.
-    """
-    origin = desired.origin
-    data = manifests.read(origin.path)
-    if isinstance(data, Diagnostic):
-        raise InvalidManifestsError((data,))
-    documents, findings = manifests.Parser().parse(origin.path, data)
-    for document in documents:
-        if document.number == origin.document and not findings:
-            found: Mapping[str, JSON] = document.value
-            return found
-    place = manifests.Locator().position(origin, ())
-    message = "the file changed while it was read; run the same command again"
-    raise InvalidManifestsError(tuple(findings) or (Diagnostic(place, "changed-file", message),))

@@ -163,17 +163,14 @@ class _Editing:
             entry = root.entry(section)
             if entry is None or entry.value.shape is not Shape.MAPPING:
                 raise NotEditableError(f"{section} is not a plain mapping")
-            if old and not result[section] and section in _OPTIONAL and self._is_bare(entry):
+            inside = self._source.text[entry.key.end : entry.value.end].splitlines()[1:]
+            has_comment = any(line.lstrip().startswith("#") for line in inside)
+            if old and not result[section] and section in _OPTIONAL and not has_comment:
                 del result[section]
                 whole[section] = FieldEdit(ABSENT)
                 continue
             changes += self._mapping(entry.value, old, fields, self._place(root, entry))
         return changes + (self._mapping(root, value, whole) if whole else []), result
-
-    def _is_bare(self, entry: Entry) -> bool:
-        """Whether no line inside is a comment of its own, which would have to stay."""
-        lines = self._source.text[entry.key.end : entry.value.end].splitlines()[1:]
-        return not any(line.lstrip().startswith("#") for line in lines)
 
     def _mapping(
         self,

@@ -105,7 +105,14 @@ class Parser:
     def parse(self, path: str, data: bytes) -> tuple[list[Document], list[Diagnostic]]:
         """The documents of a file that hold something, and the findings on the way."""
         if (b"\r" in data or not data.isascii()) and (odd := _UNSEEN_BREAK.search(data)):
-            return [], [_unseen_break(path, data, odd)]
+            *before, last = data[: odd.start()].decode("utf-8-sig").split("\n")
+            code = ord(odd[0].decode("utf-8"))
+            message = (
+                f"the character U+{code:04X} ends a line in YAML, but not in every editor; remove "
+                f'it, or write it in double quotes: "\\u{code:04x}"'
+            )
+            place = Position(path, len(before) + 1, len(last) + 1)
+            return [], [Diagnostic(place, "syntax", message)]
         construction = _Construction(path, data, self._scalars, self._keys)
         documents: list[Document] = []
         try:
@@ -297,16 +304,6 @@ def _count_nodes(value: JSON, limit: int) -> int:
 
 def _is_blank(lines: list[str], line: int) -> bool:
     return line >= len(lines) or not lines[line].strip()
-
-
-def _unseen_break(path: str, data: bytes, found: re.Match[bytes]) -> Diagnostic:
-    *before, last = data[: found.start()].decode("utf-8-sig").split("\n")
-    code = ord(found[0].decode("utf-8"))
-    message = (
-        f"the character U+{code:04X} ends a line in YAML, but not in every editor; remove it, or "
-        f'write it in double quotes: "\\u{code:04x}"'
-    )
-    return Diagnostic(Position(path, len(before) + 1, len(last) + 1), "syntax", message)
 
 
 _SCHEME = re.compile("[a-z][a-z0-9]{1,9}$")

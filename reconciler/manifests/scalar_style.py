@@ -43,14 +43,25 @@ def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[TextCh
         return _block_scalar(source, node, new, place)
     is_block = node.shape is not Shape.SCALAR and not node.is_flow and not place.in_flow
     if is_block and source.number(place.after) != source.number(node.begin):
-        return _block(source, node, new, place)
+        if node.start != node.begin:
+            raise NotEditableError("a list or mapping with an anchor or a tag cannot be replaced")
+        return [  # what is short moves up behind the colon
+            TextChange(place.after, place.after, f" {yaml.flow(new)}"),
+            TextChange(source.start(node.begin), source.following(node.end), ""),
+        ]
     start, mark = node.begin, ""
     if node.has_tag:  # which need not fit the new value
         start, mark = node.start, f"&{node.anchor} " if node.anchor else ""
     if isinstance(new, str) and "\n" in new and not (node.style or place.in_flow or mark):
         lines = yaml.block_scalar(new, "|", place.parent, place.parent + yaml.INDENT)
         if lines is not None and node.shape is Shape.SCALAR:
-            return _unfolded(source, node, lines)
+            line_end = source.end(node.end)  # a comment stays on its line
+            header = f" {lines[0]}" if node.begin == node.end else lines[0]
+            content = "".join(source.newline + line for line in lines[1:])
+            return [
+                TextChange(node.begin, node.end, header),
+                TextChange(line_end, line_end, content),
+            ]
     is_plain_text = node.shape is Shape.SCALAR and node.text not in WORDS
     is_plain_text = is_plain_text and isinstance(resolve(node.text), str)
     style = node.style or ("" if is_plain_text else place.quote)
@@ -66,25 +77,6 @@ def _inline(new: JSON, style: str, place: Place) -> str:
     return yaml.scalar(new, style, in_flow=place.in_flow)
 
 
-def _unfolded(source: Source, node: Node, lines: list[str]) -> list[TextChange]:
-    """A text of several lines in place of a plain scalar; a comment stays on its line."""
-    header, *content = lines
-    end = source.end(node.end)
-    space = " " if node.begin == node.end else ""
-    return [
-        TextChange(node.begin, node.end, space + header),
-        TextChange(end, end, "".join(source.newline + line for line in content)),
-    ]
-
-
-def _block(source: Source, node: Node, new: JSON, place: Place) -> list[TextChange]:
-    """Something short in place of a block mapping or sequence: it moves up behind the colon."""
-    if node.start != node.begin:
-        raise NotEditableError("a list or mapping with an anchor or a tag cannot be replaced")
-    start, end = source.start(node.begin), source.following(node.end)
-    return [TextChange(place.after, place.after, f" {yaml.flow(new)}"), TextChange(start, end, "")]
-
-
 def _block_scalar(source: Source, node: Node, new: JSON, place: Place) -> list[TextChange]:
     header = HEADER.match(source.text, node.begin)
     if header is None:
@@ -94,24 +86,18 @@ def _block_scalar(source: Source, node: Node, new: JSON, place: Place) -> list[T
     # Blank lines behind it may belong to the new text: all that is longer than its indentation, and
     # all if it keeps them.
     longest = -1 if lines and lines[0].endswith("+") else place.parent
-    end = _behind_blank(source, max(start, node.end), longest)
+    end = line_end = max(start, node.end)
+    while (line := source.following(line_end)) > source.end(line_end):
+        line_end = source.end(line)
+        if not source.is_blank(line, line_end):
+            break
+        if line_end - line > longest:
+            end = line_end
     if lines is None:
         first, content = _inline(new, '"' if isinstance(new, str) else "", place), ""
     else:
         first, content = lines[0], "".join(source.newline + line for line in lines[1:])
     return [TextChange(*header.span(), first), TextChange(start, end, content)]
-
-
-def _behind_blank(source: Source, end: int, longest: int) -> int:
-    """The end of the last of the blank lines behind a place that is longer than that."""
-    place = end
-    while (start := source.following(place)) > source.end(place):
-        place = source.end(start)
-        if not source.is_blank(start, place):
-            break
-        if place - start > longest:
-            end = place
-    return end
 
 
 def _lines(source: Source, node: Node, new: JSON, place: Place) -> list[str] | None:

@@ -7,7 +7,6 @@ tenth says how many more there are.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
@@ -23,11 +22,11 @@ from reconciler.render.verbs import VERBS
 from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.core.drift import Drift
     from reconciler.core.model import Origin
-    from reconciler.core.plan import Change, Plan
+    from reconciler.core.plan import Plan
     from reconciler.core.result import Result
     from reconciler.errors import Diagnostic
     from reconciler.render.view import View
@@ -58,8 +57,31 @@ def plan_github(plan: Plan, view: View) -> Lines:
 
     A plan over its budget is one error, before all others.
     """
+    found = []
+    if over := over_budget_text(plan.coverage):
+        found.append(Annotation(Severity.ERROR, {}, "over the budget", over))
+    for refusal in plan.refusals:
+        place = _place(refusal.origin, view)
+        message = f"{refusal.address}: {refusal.message}. {refusal.hint}"
+        found.append(Annotation(Severity.ERROR, place, f"refused: {refusal.code}", message))
+    losses = {loss.address: loss for loss in plan.coverage.losses}
+    for change in plan.changes:
+        loss = losses.pop(change.address, None)
+        fields = [item for item in change.fields if item.sent_with is None]
+        risks = {item.cause.value for item in fields} - {Cause.EDIT.value, Cause.RESTORE.value}
+        risks |= {*(loss.causes if loss else ())}
+        risks |= {"deleted"} if change.action is Action.DELETE else set()
+        names = ", ".join(item.field for item in fields)
+        what = ": ".join(filter(None, (change.address, names)))
+        if risks:
+            what = f"{what} ({', '.join(sorted(risks))})"
+        severity, verb = Severity.WARNING if risks else Severity.INFO, VERBS[change.action]
+        found.append(Annotation(severity, _place(change.origin, view), verb.word, what))
+    for loss in losses.values():
+        message = f"{loss.address} (id {loss.id}): {', '.join(loss.causes)}"
+        found.append(Annotation(Severity.WARNING, {}, "loses monitoring", message))
     text = plan_text(plan, show_requests=view.show_requests, detail=view.detail)
-    return _log(text, _of_plan(plan, view))
+    return _log(text, found)
 
 
 def drift_github(drift: Drift, _view: View) -> Lines:
@@ -133,67 +155,29 @@ def outputs_text(outputs: Mapping[str, str | int]) -> Lines:
     return Lines("\n".join(f"{name}={printable(str(value))}" for name, value in outputs.items()))
 
 
-def _of_plan(plan: Plan, view: View) -> Iterator[Annotation]:
-    if over := over_budget_text(plan.coverage):
-        yield Annotation(Severity.ERROR, {}, "over the budget", over)
-    for refusal in plan.refusals:
-        place = _place(refusal.origin, view)
-        message = f"{refusal.address}: {refusal.message}. {refusal.hint}"
-        yield Annotation(Severity.ERROR, place, f"refused: {refusal.code}", message)
-    losses = {loss.address: loss for loss in plan.coverage.losses}
-    for change in plan.changes:
-        loss = losses.pop(change.address, None)
-        risks = _risks(change, loss.causes if loss else ())
-        fields = ", ".join(item.field for item in change.fields if item.sent_with is None)
-        what = ": ".join(filter(None, (change.address, fields)))
-        if risks:
-            what = f"{what} ({', '.join(risks)})"
-        severity = Severity.WARNING if risks else Severity.INFO
-        yield Annotation(severity, _place(change.origin, view), VERBS[change.action].word, what)
-    for loss in losses.values():
-        message = f"{loss.address} (id {loss.id}): {', '.join(loss.causes)}"
-        yield Annotation(Severity.WARNING, {}, "loses monitoring", message)
-
-
-def _risks(change: Change, losses: Iterable[str]) -> list[str]:
-    """Why somebody should look at a change."""
-    causes = (
-        item.cause.value
-        for item in change.fields
-        if item.cause not in {Cause.EDIT, Cause.RESTORE} and item.sent_with is None
-    )
-    is_deleted = change.action is Action.DELETE
-    return sorted({*causes, *losses, *(("deleted",) if is_deleted else ())})
-
-
 def _place(origin: Origin | None, view: View) -> dict[str, str]:
     if origin is None:
         return {}
     return {"file": in_repository(origin.path, view), "line": str(origin.line)}
 
 
-def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
+def _log(text: Lines, annotations: Sequence[Annotation]) -> Lines:
     """The text with as many annotations as GitHub shows."""
-    found = list(annotations)
-    lines = [text] if text else []
-    commands: list[str] = []
+    lines: list[str] = [text] if text else []
     rest: list[str] = []
     for severity in Severity:
-        some = [item for item in found if item.severity is severity]
+        some = [item for item in annotations if item.severity is severity]
         shown = some if len(some) <= _MOST else some[: _MOST - 1]
-        commands += map(_command, shown)
+        name = _COMMANDS[severity]
+        for item in shown:
+            properties = {**item.place, "title": item.title}
+            listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+            lines.append(f"::{name} {listed}::{_data(item.message)}")
         if more := len(some) - len(shown):
             rest += (item.line for item in some[len(shown) :] if item.line)
-            name = _COMMANDS[severity]
-            commands.append(f"::{name} title={more:,} more::and {more:,} more {name}s: see the log")
+            lines.append(f"::{name} title={more:,} more::and {more:,} more {name}s: see the log")
     # The only lines of all texts that are meant to be commands; `joined` is for the others.
-    return Lines("\n".join(chain(lines, commands, [joined(rest)] if rest else [])))
-
-
-def _command(item: Annotation) -> str:
-    properties = {**item.place, "title": item.title}
-    listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{_COMMANDS[item.severity]} {listed}::{_data(item.message)}"
+    return Lines("\n".join([*lines, *([joined(rest)] if rest else [])]))
 
 
 def _data(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import join, normpath
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -56,16 +57,8 @@ class View(NamedTuple):
 
 def in_repository(path: str, view: View) -> str:
     """The path as platforms name files: from the root of the repository, without dots."""
-    is_absolute = path.startswith("/")
-    is_placed = bool(is_absolute or view.folder)
-    steps: list[str] = []
-    for step in (path if is_absolute else f"{view.folder}/{path}").split("/"):
-        if step == ".." and (is_placed or (steps and steps[-1] != "..")):
-            del steps[-1:]
-        elif step not in {"", "."}:
-            steps.append(step)
-    found = "/".join(steps)
-    if not is_placed:
-        return found
-    root = f"{view.root.strip('/')}/".lstrip("/")
-    return found.removeprefix(root) if view.root and found.startswith(root) else f"/{found}"
+    full = normpath(join(view.folder, path))
+    if not full.startswith("/"):  # where it is is not known
+        return "" if full == "." else full
+    root = f"{view.root.rstrip('/')}/" if view.root else ""
+    return f"/{full.lstrip('/')}".removeprefix(root)

@@ -36,11 +36,11 @@ class Schemas:
     """
 
     def __init__(self, folder: Path) -> None:
-        schemas = {
-            kind: schema
-            for schema in _load(folder)
-            if (kind := schema["properties"].get("kind", {}).get("const")) is not None
-        }
+        schemas: dict[JSON, dict[str, JSON]] = {}
+        for path in sorted(folder.glob("*.schema.json")):
+            schema = json.loads(path.read_bytes())
+            if kind := schema["properties"].get("kind", {}).get("const"):
+                schemas[kind] = _without_marks(schema) if "spec" in schema["properties"] else schema
         self.documents = {
             kind: schema for kind, schema in schemas.items() if "metadata" in schema["properties"]
         }
@@ -50,10 +50,11 @@ class Schemas:
         self.others = {
             kind: schema for kind, schema in schemas.items() if kind not in self.documents
         }
-        self._schemas = {
-            kind: _without_fields(schema) if kind == OVERRIDE else schema
-            for kind, schema in schemas.items()
-        }
+        self._schemas = dict(schemas)
+        if OVERRIDE in schemas:  # whose fields are judged in the manifest that they become part of
+            sections = {name: {"type": "object"} for name in ("spec", "extra")}
+            properties = schemas[OVERRIDE]["properties"] | sections
+            self._schemas[OVERRIDE] = {**schemas[OVERRIDE], "properties": properties}
         self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
         self._orders = {name: _orders(schema) for name, schema in self.documents.items()}
         self._compiled: dict[str, Callable[[JSON], bool]] = {}
@@ -170,17 +171,6 @@ def schema_folder() -> Path:
     package = Path(__file__).parents[1]
     packaged = package / "schemas"
     return packaged if packaged.is_dir() else package.parent / "schemas"
-
-
-def _load(folder: Path) -> Iterator[dict[str, JSON]]:
-    for path in sorted(folder.glob("*.schema.json")):
-        schema = json.loads(path.read_bytes())
-        yield _without_marks(schema) if "spec" in schema["properties"] else schema
-
-
-def _without_fields(schema: dict[str, JSON]) -> dict[str, JSON]:
-    sections = {name: {"type": "object"} for name in ("spec", "extra")}
-    return {**schema, "properties": {**schema["properties"], **sections}}
 
 
 def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:

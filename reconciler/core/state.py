@@ -453,7 +453,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
         runs.append(_run(state, lines[0]))
         for line in (line for line in lines[1:] if "about" not in line):
             if "ids_before" in line:
-                before[runs[-1]] = tuple(line["ids_before"])
+                before[runs[-1]] = decoded((0,), line["ids_before"])
                 continue
             address = line["intent"] if "intent" in line else line["outcome"]
             if not isinstance(address, str):

@@ -211,6 +211,12 @@ class TestRecover:
         with pytest.raises(TypeError, match=r"pending create|must be a mapping"):
             recover(EMPTY, [self.lines(line | {"creates": line["creates"] | wrong})])
 
+    @pytest.mark.parametrize("wrong", [["1"], 5, "12", None])
+    def test_ids_that_are_none_are_refused(self, wrong: Any) -> None:
+        """Else they would be saved, and no run could read the state."""
+        with pytest.raises(TypeError, match="must be a"):
+            recover(EMPTY, [self.lines({"ids_before": wrong}, intent_line(ADDRESS, CREATE, None))])
+
     def test_what_does_not_count_leaves_a_create_pending(self) -> None:
         """A record of what was found again, of which the journal does not know that it was."""
         seen = outcome_line(ADDRESS, record(id=7, run="run-2"), record(id=7, run="run-2"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
+from reconciler.core.inventory import strangers
 from reconciler.core.json_text import encoded
-from reconciler.core.model import Unmanaged, kind_of
+from reconciler.core.model import kind_of
 from reconciler.core.pending import caught_up
 from reconciler.core.safety import causes
 from reconciler.core.targets import is_target_address
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Account, Kind, Live
+    from reconciler.core.model import JSON, Account, Kind, Live, Unmanaged
     from reconciler.core.state import Record
 
 
@@ -153,6 +154,4 @@ def find_unmanaged(
 
     `before` are the ids of those that were not ours at the last apply.
     """
-    known = {*before, *(record.id for record in records.values())}
-    found = (item for item in live if item.id not in known and item.type in {*kinds, None})
-    return tuple(sorted(map(Unmanaged.of, found), key=lambda item: item.id))
+    return strangers(live, kinds, {*before, *(record.id for record in records.values())})

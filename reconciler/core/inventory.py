@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import folded, match_key
+from reconciler.core.model import Unmanaged, folded, match_key
 from reconciler.core.pending import all_caught_up
 from reconciler.core.siblings import NOBODY
 
@@ -218,3 +218,12 @@ def number_of(manifest: Desired, record: Record | None) -> int | None:
 def match_key_of(desired: Desired) -> tuple[str, str]:
     """What a monitor that is not bound yet is recognised by: its kind and display name."""
     return match_key(desired.kind.name, desired.fields.get("name"))
+
+
+def strangers(
+    live: Iterable[Live], kinds: Iterable[str], known: Collection[int]
+) -> tuple[Unmanaged, ...]:
+    """The email monitors whose ids are not known, sorted by id."""
+    ours = {*kinds, None}
+    found = (item for item in live if item.type in ours and item.id not in known)
+    return tuple(sorted(map(Unmanaged.of, found), key=attrgetter("id")))

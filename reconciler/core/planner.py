@@ -19,8 +19,8 @@ from reconciler.core.decisions import (
     situation,
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
-from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
-from reconciler.core.model import DEFAULT_ACCOUNT, Unmanaged, boolean, kind_of
+from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of, strangers
+from reconciler.core.model import DEFAULT_ACCOUNT, boolean, kind_of
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import TARGETS, is_foreign, is_surely_made
@@ -293,7 +293,6 @@ def decide(
     items += _beside(inventory, {item.address for item in targeted})
     items += orphans(inventory, rules)
     items = sorted(replacements(items), key=lambda item: item.address)
-    ours = {*kinds, None}
     bound = inventory.bound.union(others.ids).union(
         item.id
         for item in items
@@ -301,11 +300,7 @@ def decide(
         or (isinstance(item, Note) and item.code is not NoteCode.DUPLICATE)
         if item.id is not None
     )
-    strangers = tuple(
-        Unmanaged.of(item)
-        for item in inventory.by_id.values()
-        if item.type in ours and item.id not in bound
-    )
+    unmanaged = strangers(inventory.by_id.values(), kinds, bound)
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
     refusals = tuple(_addressed(item, account) for item in items if isinstance(item, Refusal))
@@ -322,12 +317,12 @@ def decide(
         unchanged=sum(
             not any(isinstance(item, Change | Refusal) for item in decided) for decided in found
         ),
-        unmanaged=len(strangers),
+        unmanaged=len(unmanaged),
         excluded=len(inventory.desired) - len(targeted),
         untracked=0 if is_tracked else _untracked(targeted, changes),
         coverage=coverage(changes, notes, planned, inventory, terms),
         names=find_names(_ids(changes, inventory), inventory.by_id.values()),
-        unmanaged_monitors=strangers,
+        unmanaged_monitors=unmanaged,
     )
 
 

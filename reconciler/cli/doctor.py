@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 _LOGIN = "/access-tokens"
 _UNAUTHORISED = 401
 _FORBIDDEN = 403
-
-
 _NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")
 _KNOWN = frozenset((*_NAMES, *(f"{name}_FILE" for name in _NAMES)))
 _KEY_ADVICE = "Set it to a long random string, such as the output of openssl rand -hex 32"

@@ -15,13 +15,6 @@ from reconciler.schema import installed_schemas
 from reconciler.usecases.fmt import find_findings, format_files
 
 
-def _folders() -> tuple[str, ...]:
-    """The folders with manifests of all accounts, without those inside of another."""
-    named = {folder for account in runtime.accounts().all for folder in account.manifests}
-    found = {folder for folder in named if Path(folder).is_dir()} or named
-    return tuple(sorted(it for it in found if found.isdisjoint(map(str, PurePath(it).parents))))
-
-
 @click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.FromHere())
 @click.option("--check", is_flag=True, help="Write nothing; exit with 3 if a file would change.")
@@ -34,7 +27,12 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     reconciler.toml names others.
     """
     schemas = installed_schemas()
-    given = paths or _folders()
+    given = paths
+    if not given:  # the folders of all accounts, without those inside of another
+        named = {folder for account in runtime.accounts().all for folder in account.manifests}
+        there = {folder for folder in named if Path(folder).is_dir()} or named
+        outer = (it for it in there if there.isdisjoint(map(str, PurePath(it).parents)))
+        given = tuple(sorted(outer))
     findings = find_findings(given, schemas)
     total = changed = 0
     with console.writing() as writes:

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.sandbox.account import AccountData
-from reconciler.sandbox.backend import Backend, SandboxClock, StoppedError
+from reconciler.sandbox.backend import Backend, SandboxClock
 from reconciler.sandbox.monitors import MonitorKind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
 from reconciler.sandbox.options import Options, UserLogin
@@ -218,12 +218,10 @@ class _Api:
         is_under_way: asyncio.Event | None = request.scope["state"].get("is_under_way")
         if is_under_way is not None:
             is_under_way.set()
-        try:
-            create = partial(account.create, kind, values)
-            number = await self._backend.done(now + delay, create)
-        except StoppedError:
-            message = "The sandbox stops; this monitor is not created."
-            raise HTTPException(503, message) from None
+        create = partial(account.create, kind, values)
+        number = await self._backend.done(now + delay, create)
+        if number is None:
+            raise HTTPException(503, "The sandbox stops; this monitor is not created.")
         return _json({"id": str(number)})
 
     async def edit_monitor(self, kind: MonitorKind, request: Request) -> Response:

@@ -37,10 +37,6 @@ class SandboxClock:
         return True
 
 
-class StoppedError(Exception):
-    """The sandbox stops before the moment of an effect; it will not take place."""
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class _Effect:
     moment: float
@@ -64,15 +60,14 @@ class Backend:
             except Exception as error:  # noqa: BLE001 - for the task that waits for it
                 effect.outcome.set_exception(error)
 
-    async def done(self, moment: float, act: Callable[[float], int]) -> int:
-        """What `act` returns; it is called with its moment, when that has come.
+    async def done(self, moment: float, act: Callable[[float], int]) -> int | None:
+        """What `act` returns, called with its moment when that has come; None if the sandbox stops.
 
-        Raises:
-            StoppedError: the sandbox stops first.
+        Then it will not take place.
         """
         effect = _Effect(moment, act)
         insort(self._waiting, effect)
         if not await self._clock.reaches(moment):
-            raise StoppedError
+            return None
         self.settle()
         return effect.outcome.result()

@@ -14,6 +14,7 @@ numbered in their order.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,14 +179,12 @@ class Notification(RunFacts):
     def _remember(self, now: dict[str, dict[str, str]]) -> None:
         try:
             data = durable.read(TOLD)
-            try:
-                every: JSON = {} if data is None else json_text.read(data)
-            except ValueError:  # which reading it has told
-                every = {}
-            if not isinstance(every, dict):
-                every = {}
+            every: JSON = None
+            with suppress(ValueError):  # which reading it has told
+                every = None if data is None else json_text.read(data)
+            others = every if isinstance(every, dict) else {}
             durable.make_folder(TOLD.parent)
-            durable.replace(TOLD, f"{as_json(every | {self.account: now})}\n".encode())
+            durable.replace(TOLD, f"{as_json(others | {self.account: now})}\n".encode())
         except OSError as error:
             reason = json_text.reason_of(error)
             self._say(f"{TOLD} cannot be written, so drift is reported again: {reason}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import completions, console, options, runtime, selection
-from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.standing import Standing
 from reconciler.errors import ExitCode, UsageError
@@ -106,9 +105,8 @@ def list_(
     if offline:
         listing = find_monitors(workspace, run.known(None).state, None)
     else:
-        with connect(schemas, limits=run.limits) as connection:
-            state = run.known(connection.account).state
-            listing = find_monitors(workspace, state, connection.reader())
+        with run.reading(schemas) as (state, reader):
+            listing = find_monitors(workspace, state, reader)
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
     is_alone = runtime.part() is None  # of several accounts, others may have it

@@ -16,7 +16,6 @@ from reconciler.cli import (
     signals,
     spread,
 )
-from reconciler.cli.runtime import connect
 from reconciler.core.generation import ALLOW_OLDER, Generation, age
 from reconciler.core.options import PlanOptions
 from reconciler.core.safety import ALLOW_EMPTY, emptiness
@@ -98,10 +97,9 @@ def plan(
                 f"({state.saved_at}, serial {state.serial}); AlertSite was not read."
             )
         else:
-            with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
-                state = run.known(connection.account).state
+            with run.reading(schemas, told.reporter) as (state, reader):
                 now = runtime.clock().now()
-                seen = planning.look(workspace, connection.reader(), state, now=now)
+                seen = planning.look(workspace, reader, state, now=now)
                 found = seen.plan
                 told.planned(found, schemas.kinds, seen.live)
         found = options.only_edits(found, schemas, asked=edits_only)

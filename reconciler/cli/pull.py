@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console, options, runtime, selection
-from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import FOLDED_ABOVE
 from reconciler.core.options import PlanOptions
@@ -64,12 +63,9 @@ def pull(
     run.vault().learn(fleet.desired)
     vault = Vault({}, "", redactor=runtime.redactor())
     workspace = Workspace(fleet, schemas, vault, PlanOptions(targets))
-    with connect(schemas, limits=run.limits) as connection:
-        known = run.known(connection.account)
-        look = look_without_secrets(workspace, connection.reader(), known.state)
-    found = find_pull(
-        workspace, look, known.state, take_all=take_all, write_unknown=unknown == "write"
-    )
+    with run.reading(schemas) as (state, reader):
+        look = look_without_secrets(workspace, reader, state)
+    found = find_pull(workspace, look, state, take_all=take_all, write_unknown=unknown == "write")
     console.data(joined(_lines(found), colour=console.has_colour()))
     if found.edited:
         edited = quantity(found.edited, "field was changed", "fields were changed")

@@ -6,7 +6,6 @@ import click
 
 from reconciler.cli import formats, options, provenance, runtime, selection
 from reconciler.cli.formats import Subject
-from reconciler.cli.runtime import connect
 from reconciler.errors import ExitCode
 from reconciler.render.view import View
 from reconciler.usecases.report import report as fleet_report
@@ -25,9 +24,7 @@ def report(manifests: str, location: str | None, outputs: formats.Outputs) -> in
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
     run.vault().learn(fleet.desired)
-    with connect(schemas, limits=run.limits) as connection:
-        state = run.known(connection.account).state
-        reader = connection.reader()
+    with run.reading(schemas) as (state, reader):
         found = fleet_report(fleet, schemas, reader, state, runtime.clock().now())
     made = provenance.of_run(run.id, found.read_at)
     outputs.put(found, found.to_json, View(made=made))

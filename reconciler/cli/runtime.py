@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from reconciler.core.run_record import About
     from reconciler.core.safety import Budget, Budgets
     from reconciler.core.siblings import Claims
+    from reconciler.core.state import State
     from reconciler.schema import Schemas
     from reconciler.state_session import Known
     from reconciler.state_store import Store
@@ -109,6 +110,14 @@ class Run(NamedTuple):
                 f"Recovery: {quantity(outcomes, 'outcome')} added that the state did not have."
             )
         return known
+
+    @contextmanager
+    def reading(
+        self, schemas: Schemas, reporter: Reporter | None = None
+    ) -> Iterator[tuple[State, Reader]]:
+        """The state as it is known, and what reads AlertSite; raises as `connect`."""
+        with connect(schemas, limits=self.limits, reporter=reporter) as connection:
+            yield self.known(connection.account).state, connection.reader()
 
     def vault(self) -> Vault:
         """What resolves secrets."""

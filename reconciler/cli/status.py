@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import console, options, runtime, selection
-from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.core.overview import Holder
 from reconciler.errors import ExitCode
@@ -30,13 +29,12 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     run = runtime.begin(location)
     rules = PlanOptions(prune=runtime.prunes(asked=None))
     workspace = Workspace(fleet, schemas, run.vault(), rules)
-    with connect(schemas, limits=run.limits) as connection:
-        state = run.known(connection.account).state
+    with run.reading(schemas) as (state, reader):
         lease = current(run.store)
         holder = lease and Holder(
             lease.id, lease.holder, lease.host, lease.operation, lease.acquired_at
         )
-        reader, today = connection.reader(), runtime.now()[:10]
+        today = runtime.now()[:10]
         found = find_status(workspace, state, reader, today, run.store.location, holder)
     part = runtime.part()
     if part is not None:

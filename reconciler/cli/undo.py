@@ -22,7 +22,6 @@ from reconciler.cli.apply import (
     say_what_is_left,
     take_back,
 )
-from reconciler.cli.runtime import connect
 from reconciler.core import undo as core
 from reconciler.errors import ExitCode
 from reconciler.render.view import View
@@ -99,11 +98,10 @@ def undo(
         how = ApplyOptions.of(given)
         if out is None:
             return carry_out(workspace, run, None, how, told, manifests, asked)
-        with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
-            state = run.known(connection.account).state
+        with run.reading(schemas, told.reporter) as (state, reader):
             back = take_back(workspace, run, state, asked)
             now = runtime.clock().now()
-            found = look_back(back, connection.reader(), state, now=now)
+            found = look_back(back, reader, state, now=now)
             told.planned(found.plan, schemas.kinds, found.live)
         view = View(show_requests=how.show_requests, detail=how.detail, pages=not how.no_pager)
         formats.print_plan(found.plan, view)

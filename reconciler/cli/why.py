@@ -6,7 +6,6 @@ import click
 
 from reconciler import render
 from reconciler.cli import completions, console, options, runtime, selection
-from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
 from reconciler.usecases.plan import Workspace
@@ -35,9 +34,8 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     if offline:
         found = ask(workspace, asked, run.known(None).state, None, run.store.location)
     else:
-        with connect(schemas, limits=run.limits) as connection:
-            state = run.known(connection.account).state
-            found = ask(workspace, asked, state, connection.reader(), run.store.location)
+        with run.reading(schemas) as (state, reader):
+            found = ask(workspace, asked, state, reader, run.store.location)
     if as_json:
         console.document(found.to_json())
         return ExitCode.OK

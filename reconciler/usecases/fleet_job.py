@@ -154,8 +154,6 @@ def perform(job: Job, work: Work, results: str = "") -> PartResult:
         ConfigurationError: the folder holds the result of another job of that account, or cannot be
             written to.
     """
-    if not results:
-        return work(job)
     return kept(results, job) or keep(results, job, work(job))
 
 

@@ -20,7 +20,9 @@ from reconciler.core.planner import decide
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import is_of_key, is_same_secret
 from reconciler.errors import ConfigurationError
-from reconciler.secrets import Vault
+from reconciler.manifests import Locator
+from reconciler.secrets import SecretRules, Vault
+from reconciler.usecases.load import load_fleet
 from reconciler.usecases.plan import without_secrets
 
 from build import ACCOUNT, SCHEMAS, desired, live
@@ -259,7 +261,9 @@ twice = vault_plug_in:resolve
 ASK = """
 import json, sys
 from reconciler.core.model import SecretRef
-from reconciler.secrets import Vault
+from reconciler.manifests import Locator
+from reconciler.secrets import SecretRules, Vault
+from reconciler.usecases.load import load_fleet
 vault = Vault({"name": "from the environment"}, "")
 answers = []
 for scheme, name in json.loads(sys.argv[1]):
@@ -394,3 +398,17 @@ def test_a_plan_depends_on_no_secret_of_another_account() -> None:
     assert {"x.(secret)", "x.their-s3cret", "x.their-s3…"} <= paths
     assert [item.name for item in clean.unmanaged_monitors] == ["(secret)", *names[1:]]
     assert ours.text("their-s3cret") == "(secret)"  # where it is shown
+
+
+def test_nothing_is_looked_up_in_files_for_secrets_that_are_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would read and parse each of them once more."""
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: email-smtp\nmetadata: {name: a}\n"
+        "spec: {name: A, hostname: mx.example.com, billing_plancode: UBM}\n"
+        "extra: {smtp_password: {secretRef: {env: SMTP_PASSWORD}}}\n"
+    )
+    monkeypatch.setattr(Locator, "position", None)
+    (found,) = load_fleet([str(tmp_path)], SCHEMAS, rules=SecretRules()).desired
+    assert set(found.secrets) == {"smtp_password"}

@@ -60,16 +60,8 @@ def check_text(check: Check, *, colour: bool = False) -> Lines:
 
 def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:
     """The checks as `schemas/doctor.schema.json` describes them."""
-    return {
-        "format_version": "1.0",
-        "checks": [
-            {
-                "name": check.name,
-                "status": check.status.value,
-                "message": check.message,
-                "hint": check.hint,
-                "exit_code": int(check.exit_code),
-            }
-            for check in checks
-        ],
-    }
+    found = [
+        check._asdict() | {"status": check.status.value, "exit_code": int(check.exit_code)}
+        for check in checks
+    ]
+    return {"format_version": "1.0", "checks": found}

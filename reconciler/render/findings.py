@@ -67,17 +67,8 @@ def identified(findings: Iterable[Diagnostic], view: View) -> Iterator[tuple[Dia
 
 def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
     """The findings as `schemas/findings.schema.json` describes them."""
-    return {
-        "format_version": "1.0",
-        "findings": [
-            {
-                "path": finding.position.path,
-                "line": finding.position.line,
-                "column": finding.position.column,
-                "severity": finding.severity.value,
-                "code": finding.code,
-                "message": finding.message,
-            }
-            for finding in findings
-        ],
-    }
+    found = []
+    for position, code, message, severity in findings:
+        said = {"severity": severity.value, "code": code, "message": message}
+        found.append(position._asdict() | said)
+    return {"format_version": "1.0", "findings": found}

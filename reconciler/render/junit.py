@@ -54,54 +54,28 @@ class Case(NamedTuple):
 
 def plan_junit(plan: Plan, _view: View) -> Lines:
     """A test for each change, which passes, and for each refusal, which fails."""
-    cases = [
-        Case(
-            *_class(refusal.address),
-            _FAILURE,
-            refusal.code,
-            refusal.message,
-            f"{refusal.message} {place(refusal)}\n{refusal.hint}",
-        )
-        for refusal in plan.refusals
-    ]
-    cases += [
-        Case(
-            *_class(change.address),
-            text=f"{VERBS[change.action].word} {place(change)}"
-            + "".join(
-                f"\n{item.field}: {value_text(item.after)}"
-                for item in change.fields
-                if item.source is None
-            ),
-        )
-        for change in plan.changes
-    ]
+    cases = []
+    for refusal in plan.refusals:
+        text = f"{refusal.message} {place(refusal)}\n{refusal.hint}"
+        said = _FAILURE, refusal.code, refusal.message, text
+        cases.append(Case(*_class(refusal.address), *said))
+    for change in plan.changes:
+        lines = [f"{VERBS[change.action].word} {place(change)}"]
+        fields = (item for item in change.fields if item.source is None)
+        lines += [f"{item.field}: {value_text(item.after)}" for item in fields]
+        cases.append(Case(*_class(change.address), text="\n".join(lines)))
     return _suite("plan", cases or [Case("plan", "no changes")])
 
 
 def drift_junit(drift: Drift, _view: View) -> Lines:
     """A failed test for each monitor that drifted, and one that passes for all others."""
     cases = [
-        Case(
-            *_class(monitor.address),
-            _FAILURE,
-            "drift",
-            changed_text(monitor),
-            drifted_text(monitor),
-        )
-        for monitor in drift.monitors
+        Case(*_class(it.address), _FAILURE, "drift", changed_text(it), drifted_text(it))
+        for it in drift.monitors
     ]
-    cases += [
-        Case(
-            item.type or "unknown",
-            f"{item.name} (id {item.id})",
-            _FAILURE,
-            "unmanaged",
-            unmanaged_text(item),
-            "",
-        )
-        for item in drift.unmanaged or ()
-    ]
+    for item in drift.unmanaged or ():
+        said = f"{item.name} (id {item.id})", _FAILURE, "unmanaged", unmanaged_text(item)
+        cases.append(Case(item.type or "unknown", *said))
     return _suite("drift", [*cases, Case("drift", f"{drift.kept:,} as last applied")])
 
 
@@ -122,17 +96,13 @@ def result_junit(result: Result, _view: View) -> Lines:
 
 def findings_junit(findings: Sequence[Diagnostic], view: View) -> Lines:
     """A test for each finding, of which those fail that are errors."""
-    cases = [
-        Case(
-            in_repository(finding.position.path, view),
-            f"{finding.position.line}:{finding.position.column} {finding.code}",
-            _FAILURE if finding.severity is Severity.ERROR else _PASSED,
-            finding.code,
-            finding.message,
-            finding_line(finding),
-        )
-        for finding in findings
-    ]
+    cases = []
+    for finding in findings:
+        path, line, column = finding.position
+        end = _FAILURE if finding.severity is Severity.ERROR else _PASSED
+        said = end, finding.code, finding.message, finding_line(finding)
+        name = f"{line}:{column} {finding.code}"
+        cases.append(Case(in_repository(path, view), name, *said))
     return _suite("validate", cases or [Case("validate", "no findings")])
 
 
@@ -143,17 +113,16 @@ def _class(address: str) -> tuple[str, str]:
 
 def _suite(name: str, cases: Sequence[Case]) -> Lines:
     ends = Counter(case.end for case in cases)
+    numbers = {
+        "tests": len(cases),
+        "failures": ends[_FAILURE],
+        "errors": ends[_ERROR],
+        "skipped": ends[_SKIPPED],
+        "time": 0,
+    }
+    texts = {key: str(number) for key, number in numbers.items()}
     root = ET.Element("testsuites", name="reconciler")
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        name=name,
-        tests=str(len(cases)),
-        failures=str(ends[_FAILURE]),
-        errors=str(ends[_ERROR]),
-        skipped=str(ends[_SKIPPED]),
-        time="0",
-    )
+    suite = ET.SubElement(root, "testsuite", {"name": name, **texts})
     for case in cases:
         found = ET.SubElement(
             suite, "testcase", classname=printable(case.group), name=printable(case.name), time="0"

@@ -98,34 +98,29 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
     if labels := plan.coverage.by_label():
         losses.append(Block([f"# labels: {counts_text(labels)}"]))
     remarks = [Block([line.strip()]) for line in remarks_text(plan).split("\n") if line]
-    by_action: dict[Action, list[Block]] = {action: [] for action in Action}
+    refusals = [Block(_refusal(item)) for item in plan.refusals]
+    groups_of: dict[Action, list[Block]] = {action: [] for action in Action}
     names = names_of(plan.names)
     for group in _groups(plan, view):
-        by_action[group.action].append(Block([*_group(group, names, view)], len(group.changes)))
+        groups_of[group.action].append(Block([*_group(group, names, view)], len(group.changes)))
+    destroyed, changed, added = (
+        MarkdownSection(VERBS[action].word.capitalize(), groups_of[action])
+        for action in (Action.DELETE, Action.UPDATE, Action.CREATE)
+    )
+    coverage = plan.coverage
+    count = len(coverage.losses)
+    lost = MarkdownSection("Lost monitoring", losses, coverage.is_over, count, "coverage line")
     sections = (
-        MarkdownSection(
-            "Refused",
-            [Block(_refusal(item)) for item in plan.refusals],
-            is_open=True,
-            noun="refusal",
-        ),
-        MarkdownSection(_title(Action.DELETE), by_action[Action.DELETE], is_open=True),
-        MarkdownSection(
-            "Lost monitoring",
-            losses,
-            is_open=plan.coverage.is_over,
-            total=len(plan.coverage.losses),
-            noun="coverage line",
-        ),
-        MarkdownSection(_title(Action.UPDATE), by_action[Action.UPDATE]),
-        MarkdownSection(_title(Action.CREATE), by_action[Action.CREATE]),
+        MarkdownSection("Refused", refusals, is_open=True, noun="refusal"),
+        destroyed._replace(is_open=True),
+        lost,
+        changed,
+        added,
         MarkdownSection("Notes", remarks, noun="note"),
     )
     account = f"account: {plan.account.name} ({plan.account.url})"
     facts = (account, f"digest: {plan.digest}")
-    return _document(
-        verdict, numbers, sections, facts, view, warning=over_budget_text(plan.coverage)
-    )
+    return _document(verdict, numbers, sections, facts, view, warning=over_budget_text(coverage))
 
 
 def drift_markdown(drift: Drift, view: View) -> Lines:
@@ -135,15 +130,11 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
     """
     verdict, *numbers = drift_summary(drift)
     strangers = [Block([f"+ {stranger_text(item)}"]) for item in drift.unmanaged or ()]
+    drifted = [
+        Block([*_drifted(group)], len(group.monitors)) for group in drift_groups(drift.monitors)
+    ]
     sections = (
-        MarkdownSection(
-            "Drift",
-            [
-                Block([*_drifted(group)], len(group.monitors))
-                for group in drift_groups(drift.monitors)
-            ],
-            noun="monitor",
-        ),
+        MarkdownSection("Drift", drifted, noun="monitor"),
         MarkdownSection("New, without a manifest", strangers, noun="monitor"),
     )
     account = f"account: {drift.account.name} ({drift.account.url})"
@@ -170,27 +161,16 @@ def result_markdown(result: Result, view: View) -> Lines:
 def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
     """The findings by severity."""
     verdict = f"{quantity(len(findings), 'finding')}." if findings else "No findings."
-    sections = [
-        MarkdownSection(
-            title,
-            [
-                Block([f"{mark} {finding_line(item)}"])
-                for item in findings
-                if item.severity is severity
-            ],
-            noun="finding",
-        )
-        for title, severity, mark in (
-            ("Errors", Severity.ERROR, "-"),
-            ("Warnings", Severity.WARNING, "!"),
-            ("Infos", Severity.INFO, "#"),
-        )
-    ]
+    sections = []
+    for title, severity, mark in (
+        ("Errors", Severity.ERROR, "-"),
+        ("Warnings", Severity.WARNING, "!"),
+        ("Infos", Severity.INFO, "#"),
+    ):
+        lines = [f"{mark} {finding_line(it)}" for it in findings if it.severity is severity]
+        blocks = [Block([line]) for line in lines]
+        sections.append(MarkdownSection(title, blocks, noun="finding"))
     return _document(verdict, (), sections, (), view)
-
-
-def _title(action: Action) -> str:
-    return VERBS[action].word.capitalize()
 
 
 def _groups(plan: Plan, view: View) -> Iterable[Group]:

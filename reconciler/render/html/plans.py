@@ -222,6 +222,7 @@ def _fold(group: Group, rows: tuple[Row, ...], names: Names) -> Row:
 
 
 def _refusal(refusal: Refusal, plan: Plan) -> Row:
+    facets = {"Action": ["refused"], "Cause": [], "Coverage": [], "Label": []}
     return Row(
         "!",
         "destroy",
@@ -231,12 +232,6 @@ def _refusal(refusal: Refusal, plan: Plan) -> Row:
         hint=refusal.hint,
         meta=(str(refusal.origin),) if refusal.origin else (),
         anchor=f"refused-{refusal.address}",
-        facets={
-            "Action": ["refused"],
-            "Cause": [],
-            "Coverage": [],
-            "Label": [],
-            "Account": [plan.account.name],
-        },
+        facets={**facets, "Account": [plan.account.name]},
         is_open=True,
     )

@@ -68,14 +68,10 @@ def _alerts(result: Result) -> Iterator[Alert]:
         yield Alert("bad", "The state could not be saved", (text,))
     if result.losses:
         who = quantity(len(result.losses), "monitor has", "monitors have")
-        addresses = {outcome.change.address for outcome in result.outcomes}
+        anchors = {outcome.change.address for outcome in result.outcomes}
         items = tuple(
-            Remark(
-                loss.address,
-                ", ".join(loss.causes),
-                loss.address if loss.address in addresses else "",
-            )
-            for loss in result.losses
+            Remark(it.address, ", ".join(it.causes), it.address if it.address in anchors else "")
+            for it in result.losses
         )
         yield Alert("", f"{who} lost monitoring, or may have", (), items)
 

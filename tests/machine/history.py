@@ -59,7 +59,7 @@ class History:
         self._before: dict[int, Any] = {}
         self._known: dict[str, Any] = {}
         self._begun: frozenset[str] = frozenset()
-        self._acts: list[int] = []
+        self._acts: list[str] = []
         self._began = 0.0
         self._held: dict[int, Any] = {}
         self._bound_before: AbstractSet[str] = frozenset()
@@ -189,7 +189,7 @@ class History:
         start, was_behind = self.world.monitors(), self.world.is_behind
         if was_behind:
             self._expect_old_values(machine)
-        acts: list[int] = []
+        acts: list[str] = []
         raced = self.model.raced
         with self._segment(machine, which, flags, acts):
             done = machine.run("apply", *words, "--json", gate=gate)
@@ -343,7 +343,7 @@ class History:
 
     @contextlib.contextmanager
     def _segment(
-        self, machine: Machine, which: int, flags: Flags, acts: list[int]
+        self, machine: Machine, which: int, flags: Flags, acts: list[str]
     ) -> Iterator[None]:
         self._under_way.append(Outer(machine, flags))
         outer = self._before, self._known, self._began, self._begun
@@ -381,6 +381,7 @@ class History:
             self.world.lag,
             self._beside(which),
             self._begun,
+            tuple(self._acts),
         )
         self.model.check(segment)
         self.model.check_forgotten(segment, self.records(machine), self._may_forget)
@@ -423,12 +424,12 @@ class History:
     def amid(self, act: Callable[[], None]) -> Callable[[Gate], bool]:
         """What a gate does when somebody else acts in the middle of a run."""
 
-        def interrupt(_gate: Gate) -> bool:
+        def interrupt(gate: Gate) -> bool:
             if self.world.boundary.is_guarded:
                 return True
             cut, acts = self._cut, self._acts
             cut()
-            acts.append(1)
+            acts.append(gate.at)
             self.world.counts["nested"] += 1
             act()
             self._cut, self._acts = cut, acts

@@ -134,6 +134,7 @@ class Segment:
         beside: the manifests of another run, with a state of its own, in whose middle it acts.
         is_racing: whether another run, with a state of its own, has acted in the middle of this
             one, so that nobody can keep them from making the same; then it must be told.
+        amid: the effects of this run just before which somebody else has acted.
     """
 
     fleet: Mapping[str, Manifest]
@@ -149,6 +150,7 @@ class Segment:
     lag: float = 0.0
     beside: tuple[Manifest, ...] = ()
     begun: AbstractSet[str] = frozenset()
+    amid: tuple[str, ...] = ()
 
     @property
     def new(self) -> list[int]:
@@ -481,6 +483,8 @@ class Model:
         assert segment.flags.prune, f"monitor {number} was deleted without --prune"
         assert left, f"monitor {number} was deleted, and it is not ours or has a manifest"
         assert number not in {item.id for item in segment.fleet.values()}
+        if any(it.startswith("DELETE") and f"/{number} " in it for it in segment.amid):
+            return  # that request was under way when somebody else retired the replacement
         # It was the monitor of the address that had its record, and not of those that it might have
         # come to: a rename to an address that has a monitor moves none.
         bound = left & {key for key, item in segment.records.items() if item["id"] == number}

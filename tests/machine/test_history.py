@@ -45,3 +45,27 @@ def test_a_create_that_no_manifest_asks_for_is_known_to_have_failed_when_it_is_o
         history.hand_creates(lost.kind, lost.spec)
         history.write(0, lost)
         assert history.applies(0, Flags()).code == code
+
+
+def test_a_delete_under_way_may_come_after_somebody_else_has_retired_the_replacement(
+    tmp_path: Path,
+) -> None:
+    """Of two checkouts that both retire what they do not describe, no order keeps a monitor."""
+    with World(tmp_path) as world:
+        world.begin()
+        history = History(world, (0, 0))
+        spec = {**PLAIN, "name": "a"}
+        old, new = (Manifest(kind, "a", None, spec) for kind in ("email-smtp", "email-imap"))
+        for machine in (0, 1):
+            history.write(machine, old)
+        assert history.applies(0, Flags()).code == 0
+        history.remove(0, old.address)
+        history.write(0, new)
+
+        def act() -> None:
+            history.applies_beside(1, Flags(prune=True), "--lock-timeout", "10m")
+
+        gate = Gate(1, history.amid(act), "DELETE")
+        history.applies(0, Flags(prune=True), gate=gate)
+        assert gate.at
+        assert not world.monitors()

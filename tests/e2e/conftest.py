@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     Start = Callable[..., "Process"]
     Sandbox = Callable[..., "Account"]
     Fleet = Callable[[int], list[dict[str, Any]]]
-    Manifest = Callable[..., str]
-    Monitor = Callable[..., dict[str, Any]]
+    Relays = Callable[..., "Account"]
 
 KILLS = "kill points"
 SEARCHED = "secrets"
@@ -61,6 +60,35 @@ def _required(kind: str) -> dict[str, Any]:
     return {**_COMMON, **own}
 
 
+def manifest(
+    kind: str,
+    name: str,
+    number: int | None = None,
+    /,
+    *,
+    labels: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> str:
+    """One manifest as text: with what its kind requires, and these fields."""
+    lines = ["apiVersion: reconciler/v1", f"kind: {kind}", "metadata:", f"  name: {name}"]
+    if number is not None:
+        lines.append(f"  id: {number}")
+    if labels is not None:
+        lines.append(f"  labels: {json.dumps(labels)}")
+    lines.append("spec:")
+    fields = _required(kind) | spec
+    lines += [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
+    if extra is not None:
+        lines.append(f"extra: {json.dumps(extra)}")
+    return "\n".join(lines) + "\n"
+
+
+def monitor(kind: str, number: int, /, **fields: Any) -> dict[str, Any]:
+    """One monitor as GET returns it; without other fields, the one that `manifest` describes."""
+    return {"id": number, "type": kind, **_required(kind), **fields}
+
+
 def _signalled(process: subprocess.Popen[str], number: signal.Signals | None) -> None:
     if number is not None:
         process.send_signal(number)
@@ -78,6 +106,21 @@ class Done:
     def text(self) -> str:
         return self.out + self.err
 
+    def expect(self, code: int, **words: str | Sequence[str]) -> Done:
+        """The run; fails, with all it printed, unless it ended so and said these words.
+
+        Args:
+            code: the exit code.
+            words: what is in a stream, by its name: `out`, `err`, or `text` for both.
+        """
+        __tracebackhide__ = True
+        assert self.code == code, self
+        for stream, wanted in words.items():
+            for word in (wanted,) if isinstance(wanted, str) else wanted:
+                assert word, f"every {stream} has no words"
+                assert word in getattr(self, stream), self
+        return self
+
     @property
     def json(self) -> Any:
         """The one JSON document on stdout."""
@@ -94,6 +137,17 @@ class Workspace:
         path = self.root / "monitors" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def describe(self, kind: str, name: str, /, *arguments: Any, **fields: Any) -> None:
+        """Writes a manifest, as `manifest` makes it, into a file of its name."""
+        self.write(f"{name}.yaml", manifest(kind, name, *arguments, **fields))
+
+    def remove(self, name: str) -> None:
+        (self.root / "monitors" / name).unlink()
+
+    def settings(self, text: str) -> None:
+        """Writes the settings of the project."""
+        (self.root / "reconciler.toml").write_text(text, encoding="utf-8")
 
     def read(self, name: str) -> str:
         return (self.root / "monitors" / name).read_text(encoding="utf-8")
@@ -123,10 +177,21 @@ class Account:
     login: Mapping[str, str] = field(
         default_factory=lambda: {"ALERTSITE_USERNAME": USERNAME, "ALERTSITE_PASSWORD": PASSWORD}
     )
+    runner: Run | None = None
+    """What runs a command line; see the fixture `run`."""
 
     @property
     def env(self) -> dict[str, str]:
         return {"ALERTSITE_URL": self.url, **self.login}
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, **how: Any) -> Done:
+        """Runs the command line with the login of the account."""
+        assert self.runner is not None
+        return self.runner(*arguments, env=self.env | dict(env or {}), **how)
+
+    def apply(self, *arguments: str, **how: Any) -> Done:
+        """Runs `apply` without asking."""
+        return self.run("apply", "--auto-approve", *arguments, **how)
 
     def requests(self, method: str = "") -> list[dict[str, Any]]:
         """Every request so far, or those of one method."""
@@ -339,49 +404,8 @@ def kept(workspace: Workspace) -> Path:
     return workspace.kept
 
 
-@pytest.fixture(scope="session")
-def manifest() -> Manifest:
-    """One manifest as text: with what its kind requires, and these fields."""
-
-    def text(
-        kind: str,
-        name: str,
-        number: int | None = None,
-        /,
-        *,
-        labels: Mapping[str, str] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        **spec: Any,
-    ) -> str:
-        lines = ["apiVersion: reconciler/v1", f"kind: {kind}", "metadata:", f"  name: {name}"]
-        if number is not None:
-            lines.append(f"  id: {number}")
-        if labels is not None:
-            lines.append(f"  labels: {json.dumps(labels)}")
-        lines.append("spec:")
-        fields = _required(kind) | spec
-        lines += [
-            f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()
-        ]
-        if extra is not None:
-            lines.append(f"extra: {json.dumps(extra)}")
-        return "\n".join(lines) + "\n"
-
-    return text
-
-
-@pytest.fixture(scope="session")
-def monitor() -> Monitor:
-    """One monitor as GET returns it; without other fields, the one that `manifest` describes."""
-
-    def live(kind: str, number: int, **fields: Any) -> dict[str, Any]:
-        return {"id": number, "type": kind, **_required(kind), **fields}
-
-    return live
-
-
 @pytest.fixture
-def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Sandbox]:
+def sandbox(tmp_path: Path, schemas: dict[str, Any], run: Run) -> Iterator[Sandbox]:
     """Starts a sandbox with a request log, this seed and these faults."""
     with contextlib.ExitStack() as stack:
         count = 0
@@ -398,13 +422,13 @@ def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Sandbox]:
             options = {"controls": Controls(world, map(parse_fault, faults)), **options}
             prepared = Options(schemas=schemas, seed=seed, request_log=log, **options)
             with unmeasured_threads():  # `tests/sandbox` measures it
-                return Account(stack.enter_context(running(prepared)), log)
+                return Account(stack.enter_context(running(prepared)), log, runner=run)
 
         yield start
 
 
 @pytest.fixture
-def fleet(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> Fleet:
+def fleet(workspace: Workspace) -> Fleet:
     """Writes so many SMTP manifests that want port 587; returns live monitors with port 25.
 
     Their ids are 1, 2, …; their names, in the same order, are relay-01, relay-02, …
@@ -417,6 +441,16 @@ def fleet(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> Fleet:
         return [monitor("email-smtp", id_, port=25) for id_ in numbers]
 
     return write
+
+
+@pytest.fixture
+def relays(fleet: Fleet, sandbox: Sandbox) -> Relays:
+    """Starts a sandbox with so many monitors that `fleet` wants changed, and these others."""
+
+    def start(count: int, *others: Mapping[str, Any], **options: Any) -> Account:
+        return sandbox(*fleet(count), *others, **options)
+
+    return start
 
 
 @pytest.fixture
@@ -460,9 +494,7 @@ def hurried() -> Clock:
 
 
 @pytest.fixture
-def half_made(
-    sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
-) -> Account:
+def half_made(sandbox: Sandbox, workspace: Workspace, hurried: Clock) -> Account:
     """Of two monitors, a was deleted by hand; the run that created it again has not seen how."""
     controls, is_away = Controls(), threading.Event()
 
@@ -472,13 +504,13 @@ def half_made(
 
     account = sandbox(controls=controls, witness=witness)
     for new in ("a", "b"):
-        workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+        workspace.describe("email-smtp", new, name=new)
+    assert account.apply().code == 0
     number = next(item["id"] for item in account.monitors() if item["name"] == "a")
     account.delete(number)
     is_away.set()
     controls.faults = (parse_fault("POST /monitors/* status=504"),)
-    assert "unconfirmed" in run("apply", "--auto-approve", env=account.env, clock=hurried).text
+    assert "unconfirmed" in account.apply(clock=hurried).text
     is_away.clear()
     controls.faults = ()
     return account

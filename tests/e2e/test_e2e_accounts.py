@@ -13,6 +13,7 @@ from select import select
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.sandbox import PASSWORD, USERNAME
 
@@ -24,17 +25,7 @@ from platforms import GitHub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from e2e.conftest import (
-        Account,
-        Done,
-        Manifest,
-        Monitor,
-        Run,
-        Sandbox,
-        Start,
-        Terminal,
-        Workspace,
-    )
+    from e2e.conftest import Account, Done, Run, Sandbox, Start, Terminal, Workspace
 
     from reconciler.context import Clock
 
@@ -97,16 +88,14 @@ class Fleet:
 
 
 @pytest.fixture
-def accounts(
-    run: Run, hurried: Clock, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
-) -> Fleet:
+def accounts(run: Run, hurried: Clock, workspace: Workspace, sandbox: Sandbox) -> Fleet:
     found = Fleet(run, hurried, workspace, sandbox(), sandbox())
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
     for name in ("good", "other", "down", "locked"):
         text = manifest("email-smtp", f"{name}-own", name=f"Own of {name}")
         workspace.write(f"{name}/own.yaml", text)
     settings = SETTINGS.format(good=found.good.url, other=found.other.url)
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.settings(settings)
     return found
 
 
@@ -153,9 +142,7 @@ def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
     assert accounts("explain", "email-smtp.port").code == 0
 
 
-def test_nothing_is_written_for_one_of_two_accounts_with_the_same_folders(
-    accounts: Fleet,
-) -> None:
+def test_nothing_is_written_for_one_of_two_accounts_with_the_same_folders(accounts: Fleet) -> None:
     """But for ids, which say whose they are."""
     root = accounts.workspace.root
     settings = SETTINGS.replace(
@@ -166,44 +153,41 @@ def test_nothing_is_written_for_one_of_two_accounts_with_the_same_folders(
     for account in (accounts.good, accounts.other):
         account.create("email-smtp", name="By hand", **_BY_HAND)
     both = ("-a", "good", "-a", "other")
-    done = accounts("apply", *both, "--auto-approve", "--write-ids")
-    assert done.code == 0, done.text
+    accounts("apply", *both, "--auto-approve", "--write-ids").expect(0)
     relay = root / "monitors" / "_shared" / "relay.yaml"
     assert relay.read_text().count("  ids: {") == 1
     assert accounts("plan", *both, "--detailed-exitcode").code == 0
     before = relay.read_text()
     (number,) = (item["id"] for item in accounts.good.monitors() if item["name"] == "Relay")
     accounts.good.edit("email-smtp", number, port=2525)
-    pulled = accounts("pull", "-a", "good", "--auto-approve")
-    assert (pulled.code, "port was not pulled: the account " in pulled.out) == (7, True), (
-        pulled.text
+    accounts("pull", "-a", "good", "--auto-approve").expect(
+        7, out="port was not pulled: the account "
     )
     set_ = accounts("set", "-a", "good", "email-smtp/relay", "port=25", "--auto-approve")
     assert (set_.code, "has the same manifests; end the list of good" in set_.err) == (64, True)
-    imported = accounts("import", "-a", "good")
-    assert (imported.code, "good has no folder of its own" in imported.err) == (3, True)
+    accounts("import", "-a", "good").expect(3, err="good has no folder of its own")
     assert accounts("import", "-a", "good", "--into", "staged").code in {0, 7}
     assert relay.read_text() == before
     assert [item.name for item in relay.parent.iterdir()] == ["relay.yaml"]
 
 
-def test_accounts_wait_at_the_same_time(run: Run, workspace: Workspace, manifest: Manifest) -> None:
+def test_accounts_wait_at_the_same_time(run: Run, workspace: Workspace) -> None:
     """For the command that tells a login, and for an answer; they compute one by one."""
-    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+    workspace.describe("email-smtp", "relay")
     (workspace.root / "meet.sh").write_text(_MEET, encoding="utf-8")
     _Meeting.both = threading.Barrier(2)
     with listening(_Meeting) as where:
         settings = _MEETING.format(where=where)
-        (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+        workspace.settings(settings)
         done = run("plan", "--json", env=ENV)
     assert not _Meeting.both.broken
     assert [item["exit_code"] for item in done.json["accounts"]] == [4, 4], done.text
 
 
 def test_an_account_that_waits_for_a_reader_of_its_events_keeps_no_other_waiting(
-    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
+    run: Run, workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+    workspace.describe("email-smtp", "relay")
     settings = '[defaults]\nmanifests = ["monitors"]\n'
     for name in ("a", "b"):
         os.mkfifo(workspace.root / f"{name}.events")
@@ -211,7 +195,7 @@ def test_an_account_that_waits_for_a_reader_of_its_events_keeps_no_other_waiting
             f'[accounts.{name}]\nurl = "{sandbox().url}"\nusername = {{env = "LOGIN_NAME"}}\n'
         )
         settings += 'password = {env = "LOGIN_PASSWORD"}\n'
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.settings(settings)
 
     def opened() -> list[int]:
         """The one that comes first has a reader only when the other one has written."""
@@ -245,8 +229,7 @@ def test_an_apply_of_several_accounts_is_one_message(accounts: Fleet) -> None:
     _Chat.told = []
     with listening(_Chat) as where:
         env = {"RECONCILER_NOTIFY": f"json://{where}/"}
-        done = accounts("apply", "--all-accounts", "--auto-approve", env=env)
-        assert done.code == 7
+        accounts("apply", "--all-accounts", "--auto-approve", env=env).expect(7)
         (told,) = _Chat.told
         assert told["title"] == (
             "AlertSite, 4 accounts: 4 changes applied, 2 accounts are not done (exit code 7)"
@@ -259,8 +242,7 @@ def test_an_apply_of_several_accounts_is_one_message(accounts: Fleet) -> None:
         ]
         assert accounts("apply", "-a", "good", "-a", "other", "--auto-approve", env=env).code == 0
         assert len(_Chat.told) == 1
-        wrong = accounts("apply", "--all-accounts", "--auto-approve", "--notify", "nowhere://x/")
-        assert wrong.code == 64
+        accounts("apply", "--all-accounts", "--auto-approve", "--notify", "nowhere://x/").expect(64)
 
 
 def statuses(done: Done) -> dict[str, str]:
@@ -268,8 +250,7 @@ def statuses(done: Done) -> dict[str, str]:
 
 
 def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -> None:
-    planned = accounts("plan", "--json")
-    assert planned.code == 7
+    planned = accounts("plan", "--json").expect(7)
     assert statuses(planned) == {
         "down": "failed",
         "locked": "failed",
@@ -280,8 +261,7 @@ def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -
     assert [item["exit_code"] for item in planned.json["accounts"]] == [6, 4, 0, 0]
     check(planned.json, "rollup")
     check(planned.json["accounts"][2]["value"], "plan")
-    applied = accounts("apply", "--all-accounts", "--auto-approve", "--json")
-    assert applied.code == 7
+    applied = accounts("apply", "--all-accounts", "--auto-approve", "--json").expect(7)
     assert statuses(applied) == statuses(planned)
     assert applied.json["accounts"][2]["changes"] == {"create": 2, "update": 0, "delete": 0}
     check(applied.json, "rollup")
@@ -296,8 +276,7 @@ def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -
 
 
 def test_one_account_is_told_as_if_there_were_only_one(accounts: Fleet) -> None:
-    done = accounts("plan", "-a", "good")
-    assert done.code == 0
+    done = accounts("plan", "-a", "good").expect(0)
     assert done.err.startswith(f"AlertSite: good ({accounts.good.url})\n")
     assert "Plan: 2 to add" in done.out
     assert "account" not in done.out.lower()
@@ -307,12 +286,8 @@ def test_one_account_is_told_as_if_there_were_only_one(accounts: Fleet) -> None:
 
 
 def test_an_apply_to_several_must_be_meant(accounts: Fleet) -> None:
-    done = accounts("apply", "--auto-approve")
-    assert done.code == 64
-    assert "there are 4 accounts, and none is selected" in done.err
-    done = accounts("apply", "-a", "good", "-a", "other")
-    assert done.code == 5
-    assert "there is no terminal to ask" in done.err
+    accounts("apply", "--auto-approve").expect(64, err="there are 4 accounts, and none is selected")
+    accounts("apply", "-a", "good", "-a", "other").expect(5, err="there is no terminal to ask")
     assert not accounts.good.requests("PATCH")
     assert accounts("undo", "latest").code == 64
 
@@ -369,9 +344,7 @@ def test_the_status_of_several_is_a_table(accounts: Fleet) -> None:
 @pytest.mark.parametrize("command", ["plan", "apply", "drift", "list", "report"])
 def test_several_accounts_are_not_given_the_manifests_of_one(accounts: Fleet, command: str) -> None:
     chosen = (command, "-a", "good", "-a", "other", "--manifests")
-    refused = accounts(*chosen, "monitors/good")
-    assert refused.code == 64
-    assert "several accounts cannot share monitors/good" in refused.err
+    accounts(*chosen, "monitors/good").expect(64, err="several accounts cannot share monitors/good")
     assert not accounts.other.calls()
     assert accounts("plan", *chosen[1:], "monitors/{account}").code == 0
 
@@ -412,17 +385,14 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
 
 
-def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(
-    accounts: Fleet,
-) -> None:
+def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("budget = {monitors = 1000, percent = 100}\n", ""))
     chosen = ("-a", "good", "-a", "other", "--auto-approve")
     assert accounts("apply", *chosen).code == 0
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
-    plan = accounts("plan", *chosen[:-1])
-    assert plan.code == 0
+    plan = accounts("plan", *chosen[:-1]).expect(0)
     assert plan.out.splitlines()[-3:] == [
         "2 accounts: 2 planned.",
         "Plan: 0 to add, 2 to change, 0 to destroy.",
@@ -470,9 +440,7 @@ def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
     assert accounts.good.requests() == []
 
 
-def test_what_has_changed_says_who_is_meant(
-    accounts: Fleet, manifest: Manifest, git: Callable[..., str]
-) -> None:
+def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
     accounts.workspace.write("_linked/relay.yaml", manifest("email-smtp", "linked"))
@@ -482,8 +450,7 @@ def test_what_has_changed_says_who_is_meant(
     env = {"GIT_CONFIG_NOSYSTEM": "1"}
 
     def changed() -> list[str]:
-        done = accounts("validate", "--changed-since", "HEAD", "--json", env=env)
-        assert done.code == 0
+        done = accounts("validate", "--changed-since", "HEAD", "--json", env=env).expect(0)
         return sorted(statuses(done)) if done.out and "accounts" in done.json else []
 
     assert changed() == []
@@ -503,10 +470,8 @@ def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
     four = ["down", "good", "locked", "other"]
     for path in ("monitors", ".", str(root / "monitors"), "monitors/_shared"):
         assert sorted(statuses(accounts("validate", path, "--json"))) == four
-    done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml")
-    assert (done.code, "monitors/nobody is not in the folder of any account" in done.err) == (
-        64,
-        True,
+    done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml").expect(
+        64, err="monitors/nobody is not in the folder of any account"
     )
     for chosen in ((), ("-a", "good")):
         done = accounts("validate", "monitors/good/missing.yaml", *chosen)
@@ -517,11 +482,10 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     chosen = ("-a", "good", "-a", "other")
     refused = accounts("plan", *chosen, "--out", "plan.json")
     assert (refused.code, "several accounts cannot share plan.json" in refused.err) == (64, True)
-    done = accounts(
+    accounts(
         *("plan", *chosen, "--out", "{account}.json", "--format", "html={account}.html"),
         *("--format", "markdown=plan.md", "--results", "results"),
-    )
-    assert done.code == 0
+    ).expect(0)
     root = accounts.workspace.root
     assert {path.name for path in root.iterdir()} >= {"good.json", "other.html", "plan.md"}
     shown = (root / "plan.md").read_text(encoding="utf-8")
@@ -542,8 +506,7 @@ def test_a_folder_that_cannot_be_read_stays_within_its_account(accounts: Fleet) 
     shutil.rmtree(root / "monitors" / "other")
     (root / "monitors" / "good" / "gone.yaml").symlink_to("nowhere.yaml")
     chosen = ("-a", "good", "-a", "other", "--results", "results")
-    done = accounts("plan", *chosen)
-    assert done.code == 3
+    done = accounts("plan", *chosen).expect(3)
     assert "Put the manifests of the account other there" in done.out + done.err
     assert "monitors/good/gone.yaml:1:1: unreadable: cannot read the file" in done.out + done.err
 
@@ -601,9 +564,7 @@ def test_a_single_state_is_taken_over_by_one_command(accounts: Fleet, run: Run) 
         f"but this run uses good ({accounts.good.url})\nEach account has its own state. To "
         "transfer one, run: reconciler state migrate\n"
     ) in refused.err
-    done = accounts("state", "migrate", "good")
-    assert done.code == 0
-    assert "is the state of good" in done.err
+    accounts("state", "migrate", "good").expect(0, err="is the state of good")
     assert "No changes" in accounts("plan", "-a", "good").out
     assert "apply" in accounts("history", "-a", "good").out
     assert accounts("state", "migrate", "other").code == 8
@@ -624,8 +585,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
     plans = ("plan-good.json", "plan-other.json")
     with platforms.serving(GitHub()) as platform:
         for arguments in (plans, (*plans, "--file", "plan.md")):
-            done = accounts("comment", "--platform", "github", *arguments, env=platform.env)
-            assert done.code == 0
+            accounts("comment", "--platform", "github", *arguments, env=platform.env).expect(0)
         (only,) = platform.comments
         assert "account=all" in only["body"]
         assert "**4 accounts: 2 failed, 2 planned.**" in only["body"]
@@ -664,7 +624,7 @@ def test_a_plan_that_is_another_one_by_then_is_refused(
 
 
 def test_an_interrupted_apply_starts_no_account_more(
-    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
+    start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(faults=["POST /monitors/* delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
@@ -673,7 +633,7 @@ def test_an_interrupted_apply_starts_no_account_more(
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
     settings = settings.replace('"monitors/_shared", ', "")  # they have one login
     settings += "[fleet]\nparallelism = 1\n"
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.settings(settings)
     process = start("apply", "--all-accounts", "--auto-approve", "--json", env=ENV)
     journals = workspace.root / ".reconciler" / "a"
     while not list(journals.glob("*journal*")):  # from now on something may have been sent
@@ -687,7 +647,7 @@ def test_an_interrupted_apply_starts_no_account_more(
 
 
 def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
-    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
+    start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(faults=["GET /monitors delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
@@ -695,7 +655,7 @@ def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
         workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
     settings = settings.replace('"monitors/_shared", ', "")  # they have one login
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.settings(settings)
     words = ("apply", "--all-accounts", "--auto-approve", "--json", "--results", "results")
     process = start(*words, env=ENV)
     state = workspace.root / ".reconciler"
@@ -718,9 +678,7 @@ def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> Non
     assert 59 < hurried.monotonic() - began < 90  # a login, and a minute later the list
 
 
-def test_an_import_goes_to_the_folder_of_each_account(
-    accounts: Fleet, monitor: Monitor, sandbox: Sandbox
-) -> None:
+def test_an_import_goes_to_the_folder_of_each_account(accounts: Fleet, sandbox: Sandbox) -> None:
     root = accounts.workspace.root
     one, two = (
         sandbox(monitor("email-pop", number, name=name))
@@ -730,18 +688,17 @@ def test_an_import_goes_to_the_folder_of_each_account(
     (root / "reconciler.toml").write_text(settings, encoding="utf-8")
     (root / "monitors" / "good" / "own.yaml").unlink()
     (root / "monitors" / "other" / "own.yaml").unlink()
-    done = accounts("import", "-a", "good", "-a", "other")
-    assert done.code == 0
+    accounts("import", "-a", "good", "-a", "other").expect(0)
     assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
     assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()
 
 
 def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
-    accounts: Fleet, monitor: Monitor, sandbox: Sandbox
+    accounts: Fleet, sandbox: Sandbox
 ) -> None:
     one = sandbox(monitor("email-pop", 8, name="one"), monitor("email-pop", 9, name="two"))
     settings = SETTINGS.format(good=one.url, other=accounts.other.url)
-    (accounts.workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    accounts.workspace.settings(settings)
     for path in (accounts.workspace.root / "monitors").rglob("*.yaml"):
         path.unlink()
     staged = accounts("import", "-a", "good", "--into", "staging/{account}")
@@ -783,7 +740,7 @@ def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) 
 
 
 def test_the_first_is_told_before_the_last_is_planned(
-    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
+    start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     quick, slow = sandbox(), sandbox(faults=["GET /monitors delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
@@ -791,7 +748,7 @@ def test_the_first_is_told_before_the_last_is_planned(
         workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
     (workspace.root / "monitors" / "_shared").mkdir()
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.settings(settings)
     process = start("plan", env=ENV)
     assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")
     assert not [call for call in slow.calls() if call.startswith("GET /monitors")]
@@ -822,7 +779,7 @@ def test_a_login_that_is_not_there_is_asked_for_by_its_source(accounts: Fleet) -
 
 def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace, run: Run) -> None:
     tables = [f'[accounts.a{number:02}]\ntoken = {{env = "TOKEN"}}\n' for number in range(60)]
-    (workspace.root / "reconciler.toml").write_text("".join(tables))
+    workspace.settings("".join(tables))
     done = run("why", "email-smtp/a")
     assert done.code == 64
     assert "there are 60 accounts, but this command uses only one\n" in done.err
@@ -842,7 +799,7 @@ def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace
     ids=" ".join,
 )
 def test_the_secret_of_one_account_is_not_shown_in_another_one(
-    accounts: Fleet, manifest: Manifest, command: tuple[str, ...]
+    accounts: Fleet, command: tuple[str, ...]
 ) -> None:
     settings = accounts.workspace.root / "reconciler.toml"  # one after the other: `good` first
     settings.write_text(f"{settings.read_text()}\n[fleet]\nparallelism = 1\n")
@@ -854,8 +811,7 @@ def test_the_secret_of_one_account_is_not_shown_in_another_one(
     selection = ("-a", "good", "-a", "other")
     done = accounts(
         *command, *selection, env={"MAILBOX": secret, "RECONCILER_SECRET_KEY": "k" * 32}
-    )
-    assert done.code == 0
+    ).expect(0)
     shown = done.out + done.err
     for file in accounts.workspace.root.glob("results/**/*"):
         shown += file.read_text(encoding="utf-8") if file.is_file() else ""

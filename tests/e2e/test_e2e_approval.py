@@ -13,13 +13,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Fleet, Sandbox, Workspace
+    from conftest import Fleet, Relays, Sandbox, Workspace
 
 _QUESTION = 'Only "yes" is accepted'
 
 
-def test_yes_applies(fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]) -> None:
-    account = sandbox(*fleet(2))
+def test_yes_applies(relays: Relays, terminal: Callable[..., Any]) -> None:
+    account = relays(2)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     assert "2 to change" in session.screen
@@ -31,10 +31,8 @@ def test_yes_applies(fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any
 
 
 @pytest.mark.parametrize("answer", ["no", "y", "YES"])
-def test_anything_else_does_not(
-    answer: str, fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
-) -> None:
-    account = sandbox(*fleet(2))
+def test_anything_else_does_not(answer: str, relays: Relays, terminal: Callable[..., Any]) -> None:
+    account = relays(2)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     session.type(f"{answer}\n")
@@ -43,10 +41,8 @@ def test_anything_else_does_not(
     assert account.patches() == []
 
 
-def test_end_of_input_does_not(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
-) -> None:
-    account = sandbox(*fleet(1))
+def test_end_of_input_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
+    account = relays(1)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     session.type("\x04")
@@ -54,10 +50,8 @@ def test_end_of_input_does_not(
     assert account.patches() == []
 
 
-def test_interrupt_at_the_question_does_not(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
-) -> None:
-    account = sandbox(*fleet(1))
+def test_interrupt_at_the_question_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
+    account = relays(1)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     session.interrupt()
@@ -80,9 +74,9 @@ def test_interrupt_at_the_question_of_an_edit_says_that_no_file_is_written(
 
 
 def test_live_that_moves_before_the_answer_makes_the_plan_stale(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
+    relays: Relays, terminal: Callable[..., Any]
 ) -> None:
-    account = sandbox(*fleet(2))
+    account = relays(2)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     account.edit("email-smtp", 2, port=465)
@@ -92,10 +86,8 @@ def test_live_that_moves_before_the_answer_makes_the_plan_stale(
     assert account.patches() == [("/monitors/email-smtp/2", {"port": 465})]
 
 
-def test_live_that_moves_elsewhere_does_not(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
-) -> None:
-    account = sandbox(*fleet(1))
+def test_live_that_moves_elsewhere_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
+    account = relays(1)
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
     account.edit("email-smtp", 1, note="not a field of the manifest")
@@ -117,9 +109,9 @@ def test_without_changes_nobody_is_asked(
 
 
 def test_question_does_not_get_into_the_json(
-    tmp_path: Path, fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
+    tmp_path: Path, relays: Relays, terminal: Callable[..., Any]
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     with Path(tmp_path, "out").open("w+", encoding="utf-8") as out:
         session = terminal("apply", "--json", env=account.env, stdout=out.fileno())
         session.wait_for(_QUESTION)
@@ -138,13 +130,9 @@ def test_question_does_not_get_into_the_json(
     ids=str,
 )
 def test_colour_is_for_terminals(
-    environment: dict[str, str],
-    coloured: bool,
-    fleet: Fleet,
-    sandbox: Sandbox,
-    terminal: Callable[..., Any],
+    environment: dict[str, str], coloured: bool, relays: Relays, terminal: Callable[..., Any]
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     session = terminal("plan", env=account.env | environment)
     assert session.finish() == 0
     values = "\x1b[31m25\x1b[0m → \x1b[32m587\x1b[0m" if coloured else "25 → 587"
@@ -154,9 +142,9 @@ def test_colour_is_for_terminals(
 
 
 def test_colour_is_not_for_a_redirected_stdout(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
+    relays: Relays, terminal: Callable[..., Any]
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     reader, writer = os.pipe()
     try:
         session = terminal("plan", env=account.env, stdout=writer)
@@ -170,9 +158,9 @@ def test_colour_is_not_for_a_redirected_stdout(
 
 
 def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], tmp_path: Path
+    relays: Relays, terminal: Callable[..., Any], tmp_path: Path
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     state = tmp_path / "state" / "state.json"
     env = {"RECONCILER_STATE": f"file:{state}", "RECONCILER_LOCK_LEASE": "2s"}
     session = terminal("apply", env=account.env | env)

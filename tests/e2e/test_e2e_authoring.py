@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
+from e2e.conftest import monitor
 from ruamel.yaml import YAML
 
 from reconciler.core.lint.codes import CODES
@@ -17,7 +18,7 @@ from reconciler.core.lint.codes import CODES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Done, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _SCHEMAS = _ROOT / "schemas"
@@ -33,8 +34,7 @@ class TestSchema:
 
     @pytest.mark.parametrize("name", [*_KINDS, "plan"])
     def test_one_is_printed_as_it_is(self, name: str, run: Run) -> None:
-        done = run("schema", name)
-        assert done.code == 0
+        done = run("schema", name).expect(0)
         assert done.out == (_SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
 
     def test_another_is_not_known(self, run: Run) -> None:
@@ -46,8 +46,7 @@ class TestSchema:
 class TestExplain:
     @pytest.mark.parametrize("kind", _KINDS)
     def test_a_kind_lists_its_fields(self, kind: str, run: Run) -> None:
-        done = run("explain", kind)
-        assert done.code == 0
+        done = run("explain", kind).expect(0)
         lines = done.out.splitlines()
         schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes())
         spec = schema["properties"]["spec"]
@@ -58,8 +57,7 @@ class TestExplain:
         assert any(line.startswith("* metadata.name ") for line in lines)
 
     def test_a_field(self, run: Run) -> None:
-        done = run("explain", "email-round-trip.interval")
-        assert done.code == 0
+        done = run("explain", "email-round-trip.interval").expect(0)
         rows = dict(line.strip().split("  ", 1) for line in done.out.splitlines()[4:])
         found = {name: text.strip() for name, text in rows.items()}
         assert found["type"] == "integer"
@@ -90,9 +88,7 @@ class TestExplain:
         ],
     )
     def test_what_is_said(self, name: str, words: str, run: Run) -> None:
-        done = run("explain", name)
-        assert done.code == 0
-        assert words in done.out
+        run("explain", name).expect(0, out=words)
 
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -121,8 +117,7 @@ class TestExplain:
             assert run("explain", code).out.startswith(f"{code} (")
 
     def test_what_there_is(self, run: Run) -> None:
-        done = run("explain")
-        assert done.code == 0
+        done = run("explain").expect(0)
         names = [line.split("  ")[0] for line in done.out.splitlines()]
         others = ["FIELD, KIND.FIELD", "lint", "location [ID]", "property [ID]"]
         assert names == [*_KINDS, *others]
@@ -136,26 +131,24 @@ class TestExplain:
 
 class TestProbe:
     def test_the_embedded_sandbox_is_as_expected(self, run: Run) -> None:
-        done = run("probe", "--json")
-        assert done.code == 0
+        done = run("probe", "--json").expect(0)
         schema = json.loads((_SCHEMAS / "probe.schema.json").read_bytes())
         jsonschema.Draft202012Validator(schema).validate(done.json)
         assert [table["kind"] for table in done.json["kinds"]] == list(_KINDS)
 
-    def test_one_request_and_no_value(self, run: Run, sandbox: Sandbox, monitor: Monitor) -> None:
+    def test_one_request_and_no_value(self, sandbox: Sandbox) -> None:
         values = ["Zanzibar relay", "zanzibar@example.com", "s3cr3t-folder"]
         odd = {"port": "587", "capture_level": values[2], "note": values[1]}
         account = sandbox(
             monitor("email-smtp", 4711, **odd | {"name": values[0]}), monitor("email-pop", 4712)
         )
-        done = run("probe", env=account.env)
-        assert done.code == 0
+        done = account.run("probe").expect(0)
         assert account.calls() == ["POST /access-tokens", "GET /monitors"]
         rows = [line.split() for line in done.out.splitlines()]
         assert ["port", "string", "integer", "other", "type"] in rows
         assert ["capture_level", "string", "-", "unknown", "to", "the", "schema"] in rows
         assert "email-imap: AlertSite returned no such monitor" in done.out
-        as_json = run("probe", "--json", env=account.env)
+        as_json = account.run("probe", "--json")
         for value in [*values, "4711", "4712", "smtp.example.com", "UBM"]:
             assert value not in done.text + as_json.text
 
@@ -173,14 +166,9 @@ class TestInit:
         return path
 
     def test_what_it_lays_out_works_at_once(self, folder: Path, run: Run) -> None:
-        done = _init(run, folder)
-        assert done.code == 0
-        assert "wrote  monitors/example-smtp.yaml" in done.out
-        assert "reconciler plan" in done.err
+        _init(run, folder).expect(0, out="wrote  monitors/example-smtp.yaml", err="reconciler plan")
         assert run("validate", "--lint", cwd=folder).code == 0
-        planned = run("plan", cwd=folder)
-        assert planned.code == 0
-        assert "Plan: 1 to add, 0 to change, 0 to destroy." in planned.out
+        run("plan", cwd=folder).expect(0, out="Plan: 1 to add, 0 to change, 0 to destroy.")
         assert run("doctor", cwd=folder).code == 0
 
     def test_its_files_are_what_they_should_be(self, folder: Path, run: Run) -> None:
@@ -247,8 +235,7 @@ class TestInit:
     def test_a_second_time_nothing_is_written(self, folder: Path, run: Run) -> None:
         _init(run, folder)
         before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-        done = _init(run, folder)
-        assert done.code == 0
+        done = _init(run, folder).expect(0)
         assert "wrote" not in done.out
         assert "nothing was written" in done.err
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -257,10 +244,7 @@ class TestInit:
         (folder / "Makefile").write_text("mine:\n")
         (folder / "monitors").mkdir()
         (folder / ".gitlab-ci.yml").symlink_to("nowhere")
-        done = _init(run, folder)
-        assert done.code == 0
-        assert "kept   Makefile" in done.out
-        assert "kept   monitors\n" in done.out
+        done = _init(run, folder).expect(0, out=("kept   Makefile", "kept   monitors\n"))
         assert "example" not in done.err  # there is none to look at
         assert "kept   .gitlab-ci.yml" in done.out
         assert (folder / "Makefile").read_text() == "mine:\n"
@@ -269,8 +253,7 @@ class TestInit:
         assert (folder / "reconciler.toml").is_file()
 
     def test_in_a_folder_that_is_not_there_yet(self, folder: Path, run: Run) -> None:
-        done = _init(run, folder, "a/b")
-        assert done.code == 0
+        done = _init(run, folder, "a/b").expect(0)
         assert (folder / "a" / "b" / "monitors" / "example-smtp.yaml").is_file()
         assert "in a/b" in done.err
 
@@ -279,17 +262,13 @@ class TestInit:
         (folder / "odd").mkdir()
         (folder / "odd" / "schemas").write_text("")
         for name in ("file", "file/below", "odd"):
-            done = _init(run, folder, name)
-            assert done.code == 3
-            assert "cannot be written" in done.err
+            _init(run, folder, name).expect(3, err="cannot be written")
 
 
 class TestCompletion:
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_there_is_a_script(self, shell: str, run: Run) -> None:
-        done = run("completion", shell)
-        assert done.code == 0
-        assert f"_RECONCILER_COMPLETE={shell}_complete" in done.out
+        run("completion", shell).expect(0, out=f"_RECONCILER_COMPLETE={shell}_complete")
 
     def test_bash_reads_it(self, run: Run) -> None:
         script = run("completion", "bash").out
@@ -318,21 +297,12 @@ class TestCompletion:
         ],
     )
     def test_words_are_completed(
-        self,
-        words: str,
-        offered: list[str],
-        run_process: Run,
-        workspace: Workspace,
-        manifest: Manifest,
+        self, words: str, offered: list[str], run_process: Run, workspace: Workspace
     ) -> None:
-        workspace.write("relay.yaml", manifest("email-smtp", "relay", labels={"team": "mail"}))
+        workspace.describe("email-smtp", "relay", labels={"team": "mail"})
         count = str(len(words.split()) - 1)
         done = run_process(
-            env={
-                "_RECONCILER_COMPLETE": "bash_complete",
-                "COMP_WORDS": words,
-                "COMP_CWORD": count,
-            }
+            env={"_RECONCILER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": count}
         )
         assert (done.code, done.err) == (0, "")
         assert done.out.split() == offered
@@ -344,16 +314,14 @@ class TestCompletion:
         run_process: Run,
         run: Run,
         workspace: Workspace,
-        manifest: Manifest,
         sandbox: Sandbox,
         git: Callable[..., str],
     ) -> None:
         git(workspace.root, "init", "--quiet")
         git(workspace.root, "init", "--quiet", "--bare", "here.git")
         env = {**sandbox().env, "RECONCILER_STATE": place}
-        workspace.write("relay.yaml", manifest("email-smtp", "relay"))
-        done = run("apply", "--auto-approve", "--json", env=env)
-        assert done.code == 0, done.text
+        workspace.describe("email-smtp", "relay")
+        done = run("apply", "--auto-approve", "--json", env=env).expect(0)
         made = done.json["run"]
         offered = {
             "reconciler undo 2": [made],
@@ -412,6 +380,4 @@ class TestCompletion:
     "name", ["schema", "explain", "doctor", "probe", "init", "completion", "validate"]
 )
 def test_each_command_helps_with_an_example(name: str, run: Run) -> None:
-    done = run(name, "--help")
-    assert done.code == 0
-    assert f"Example: reconciler {name}" in done.out
+    run(name, "--help").expect(0, out=f"Example: reconciler {name}")

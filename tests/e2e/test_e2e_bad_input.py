@@ -7,9 +7,10 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 if TYPE_CHECKING:
-    from conftest import Monitor, Run, Sandbox, Workspace
+    from conftest import Run, Sandbox, Workspace
 
 _GOOD = """\
 apiVersion: reconciler/v1
@@ -136,11 +137,7 @@ _BAD = {
         "11:10: recursive-alias:",
         "*e is inside what it repeats",
     ),
-    "not-finite": (
-        _GOOD + "extra:\n  ratio: .inf\n",
-        "11:10: not-finite:",
-        "AlertSite accepts",
-    ),
+    "not-finite": (_GOOD + "extra:\n  ratio: .inf\n", "11:10: not-finite:", "AlertSite accepts"),
     "id-that-is-a-fraction": (_GOOD.replace("id: 7", "id: 7.5"), "5:7: type:", "metadata.id"),
     "deep-nesting": ("[" * 100_000, "1:65: syntax:", "more than 64 levels of nesting"),
     "alias-bomb": (_BOMB, ": syntax:", "aliases that repeat 10000 values or more"),
@@ -150,12 +147,11 @@ _BAD = {
 
 @pytest.mark.parametrize(("text", "place", "words"), _BAD.values(), ids=_BAD)
 def test_finding_is_at_its_place_and_nothing_is_sent(
-    text: str, place: str, words: str, workspace: Workspace, sandbox: Sandbox, run: Run
+    text: str, place: str, words: str, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     workspace.write("sub/bad.yaml", text)
     account = sandbox()
-    done = run("apply", "--auto-approve", env=account.env)
-    assert done.code == 3
+    done = account.apply().expect(3)
     assert done.out == ""
     (finding, summary) = done.err.splitlines()
     assert finding.startswith("monitors/sub/bad.yaml:")
@@ -178,48 +174,42 @@ def test_file_that_is_not_utf_8(
     data: bytes, place: str, words: str, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("bad.yaml", data)
-    done = run("plan")
-    assert done.code == 3
-    assert f"monitors/bad.yaml:{place}" in done.err
-    assert words in done.err
+    run("plan").expect(3, err=(f"monitors/bad.yaml:{place}", words))
     assert not (workspace.root / ".reconciler").exists()
 
 
 def test_number_with_5000_digits(workspace: Workspace, run: Run) -> None:
     workspace.write("bad.yaml", _GOOD + f"  port: {'9' * 5000}\n")
-    done = run("validate")
-    assert done.code == 3
+    done = run("validate").expect(3)
     assert done.out
     assert all(line.startswith("monitors/bad.yaml:10:9: ") for line in done.out.splitlines())
 
 
-def test_file_that_cannot_be_read(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
+def test_file_that_cannot_be_read(workspace: Workspace, sandbox: Sandbox) -> None:
     workspace.write("good.yaml", _GOOD)
     (workspace.root / "monitors" / "dangling.yaml").symlink_to("nowhere")
     account = sandbox()
-    done = run("plan", env=account.env)
+    done = account.run("plan")
     assert done.code == 3
     assert "monitors/dangling.yaml:1:1: unreadable: cannot read the file: No such file" in done.err
     assert account.calls() == []
 
 
-def test_address_described_twice(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
+def test_address_described_twice(workspace: Workspace, sandbox: Sandbox) -> None:
     workspace.write("a.yaml", _GOOD)
     workspace.write("b.yaml", "---\n# empty\n---\n" + _GOOD.replace("id: 7", "id: 8"))
     account = sandbox()
-    done = run("plan", env=account.env)
-    assert done.code == 3
+    done = account.run("plan").expect(3)
     assert done.err.splitlines()[0].startswith("monitors/b.yaml:7:9: duplicate-address:")
     assert "email-smtp/relay is already described at monitors/a.yaml:4:9" in done.err
     assert account.calls() == []
 
 
-def test_id_bound_twice_even_by_two_kinds(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
+def test_id_bound_twice_even_by_two_kinds(workspace: Workspace, sandbox: Sandbox) -> None:
     workspace.write("a.yaml", _GOOD)
     workspace.write("b.yaml", _ROUND_TRIP.replace("id: 8", "id: 7"))
     account = sandbox()
-    done = run("plan", env=account.env)
-    assert done.code == 3
+    done = account.run("plan").expect(3)
     assert done.err.splitlines()[0].startswith("monitors/b.yaml:5:7: duplicate-id:")
     assert "monitor 7 is already bound by email-smtp/relay at monitors/a.yaml:5:7" in done.err
     assert account.calls() == []
@@ -232,13 +222,11 @@ def test_one_name_in_two_kinds_is_two_addresses(workspace: Workspace, run: Run) 
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "validate"])
-def test_empty_folder(command: str, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
+def test_empty_folder(command: str, workspace: Workspace, sandbox: Sandbox) -> None:
     workspace.write("README.md", "no manifest")
     workspace.write(".hidden.yaml", _GOOD)
     account = sandbox()
-    done = run(command, env=account.env)
-    assert done.code == 3
-    assert "monitors: there are no manifests (*.yaml, *.yml) here" in done.err
+    account.run(command).expect(3, err="monitors: there are no manifests (*.yaml, *.yml) here")
     assert account.calls() == []
 
 
@@ -250,20 +238,16 @@ def test_hint_without_manifests_names_only_options_that_the_command_has(
     if not is_there:
         (workspace.root / "monitors").rmdir()
     paths = {"mv": ("email-smtp/a", "email-smtp/b"), "set": ("*", "port=25")}.get(command, ())
-    done = run(command, *paths, env=sandbox().env)
-    assert done.code == 3
-    assert "monitors: there " in done.err
+    done = run(command, *paths, env=sandbox().env).expect(3, err="monitors: there ")
     helped = run(command, "--help").out
     assert set(re.findall("--[a-z-]+", done.err)) <= set(re.findall("--[a-z-]+", helped))
     assert "validate and fmt" not in done.err
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--manifests", "nowhere"], ["validate", "nowhere"]])
-def test_missing_folder(arguments: list[str], sandbox: Sandbox, run: Run) -> None:
+def test_missing_folder(arguments: list[str], sandbox: Sandbox) -> None:
     account = sandbox()
-    done = run(*arguments, env=account.env)
-    assert done.code == 3
-    assert "nowhere: there is no such file or folder" in done.err
+    account.run(*arguments).expect(3, err="nowhere: there is no such file or folder")
     assert account.calls() == []
 
 
@@ -272,12 +256,12 @@ def test_missing_folder(arguments: list[str], sandbox: Sandbox, run: Run) -> Non
     "text", ["", "\n", "\ufeff", "# nothing\n", "---\n", "---\n---\n", "---\nnull\n"], ids=repr
 )
 def test_an_emptied_file_is_a_finding_and_no_monitor_is_deleted(
-    text: str, name: str, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
+    text: str, name: str, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("relay.yaml", _GOOD)
     workspace.write("other.yaml", _GOOD.replace("relay", "other").replace("id: 7", "id: 8"))
     account = sandbox(monitor("email-smtp", 7), monitor("email-smtp", 8))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     before = len(account.calls())
     workspace.write(name, text)
     finding = (
@@ -287,20 +271,15 @@ def test_an_emptied_file_is_a_finding_and_no_monitor_is_deleted(
     done = run("validate")
     assert (done.code, done.out) == (3, finding)
     for command in ("plan", "apply"):
-        done = run(command, "--prune", env=account.env)
-        assert done.code == 3
-        assert finding in done.err
+        done = account.run(command, "--prune").expect(3, err=finding)
     assert len(account.calls()) == before
-    done = run("fmt")
-    assert (done.code, finding in done.err) == (3, True)
+    run("fmt").expect(3, err=finding)
     assert workspace.read(name) == text
 
 
 def test_an_empty_document_beside_a_manifest_is_fine(workspace: Workspace, run: Run) -> None:
     workspace.write("good.yml", f"---\n# nothing\n---\n{_GOOD}---\n")
-    done = run("validate")
-    assert done.code == 0
-    assert "Valid: 1 manifest in 1 file." in done.err
+    run("validate").expect(0, err="Valid: 1 manifest in 1 file.")
 
 
 @pytest.mark.parametrize("name", ["relay.YAML", "relay.Yml", "sub/relay.YML"])
@@ -312,8 +291,7 @@ def test_a_file_that_looks_like_a_manifest_and_is_not_read_is_named(
     workspace.write("other.json", "{}")
     workspace.write(f".hidden/{name}", _GOOD)
     workspace.write(name, _GOOD)
-    done = run("validate")
-    assert done.code == 0
+    done = run("validate").expect(0)
     assert done.out == (
         f"monitors/{name}:1:1: file-name: only *.yaml and *.yml files are read; rename "
         "it, or move it to another folder\n"
@@ -357,12 +335,11 @@ def _assert_begin(lines: list[str], beginnings: list[str]) -> None:
 
 
 def test_plan_reports_every_finding_of_all_files_at_once_and_sorted(
-    workspace: Workspace, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     expected = _break_several(workspace)
     account = sandbox()
-    done = run("plan", env=account.env)
-    assert done.code == 3
+    done = account.run("plan").expect(3)
     *findings, summary = done.err.splitlines()
     _assert_begin(findings, expected)
     assert summary == "Error: 8 findings in the manifests"
@@ -371,16 +348,14 @@ def test_plan_reports_every_finding_of_all_files_at_once_and_sorted(
 
 def test_validate_as_text(workspace: Workspace, run: Run) -> None:
     expected = _break_several(workspace)
-    done = run("validate")
-    assert done.code == 3
+    done = run("validate").expect(3)
     _assert_begin(done.out.splitlines(), expected)
     assert done.err == "8 findings in the manifests.\n"
 
 
 def test_validate_as_json(workspace: Workspace, run: Run) -> None:
     expected = _break_several(workspace)
-    done = run("validate", "--format", "json")
-    assert done.code == 3
+    done = run("validate", "--format", "json").expect(3)
     findings = done.json["findings"]
     lines = ["{path}:{line}:{column}: {code}: {message}".format(**item) for item in findings]
     _assert_begin(lines, expected)
@@ -388,8 +363,7 @@ def test_validate_as_json(workspace: Workspace, run: Run) -> None:
 
 def test_validate_as_github_commands(workspace: Workspace, run: Run) -> None:
     workspace.write("odd, 100%: name.yaml", _GOOD + "  port: many\n")
-    done = run("validate", "--format", "github")
-    assert done.code == 3
+    done = run("validate", "--format", "github").expect(3)
     assert done.out == (
         "::error file=monitors/odd%2C 100%25%3A name.yaml,line=10,col=9,title=type::"
         "spec.port must be an integer, not a string\n"
@@ -397,14 +371,10 @@ def test_validate_as_github_commands(workspace: Workspace, run: Run) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "github"])
-def test_validate_of_valid_manifests(
-    form: str, workspace: Workspace, sandbox: Sandbox, run: Run
-) -> None:
+def test_validate_of_valid_manifests(form: str, workspace: Workspace, sandbox: Sandbox) -> None:
     workspace.write("good.yaml", _GOOD)
     account = sandbox()
-    done = run("validate", "--format", form, env=account.env)
-    assert done.code == 0
-    assert "Valid: 1 manifest in 1 file." in done.err
+    done = account.run("validate", "--format", form).expect(0, err="Valid: 1 manifest in 1 file.")
     assert (done.json["findings"] == []) if form == "json" else (done.out == "")
     assert account.calls() == []
 
@@ -412,14 +382,11 @@ def test_validate_of_valid_manifests(
 def test_validate_of_some_paths_only(workspace: Workspace, run: Run) -> None:
     _break_several(workspace)
     assert run("validate", "monitors/a.yaml").code == 0
-    done = run("validate", "monitors/a.yaml", "monitors/b.yaml", "monitors/a.yaml")
-    assert done.code == 3
+    done = run("validate", "monitors/a.yaml", "monitors/b.yaml", "monitors/a.yaml").expect(3)
     assert len(done.out.splitlines()) == 2
 
 
-def test_unpacked_alias_is_sent_as_if_written(
-    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_unpacked_alias_is_sent_as_if_written(workspace: Workspace, sandbox: Sandbox) -> None:
     text = dedent(
         """\
         apiVersion: reconciler/v1
@@ -434,17 +401,17 @@ def test_unpacked_alias_is_sent_as_if_written(
     )
     workspace.write("a.yaml", text)
     account = sandbox(monitor("email-smtp", 7))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     assert account.patches() == [("/monitors/email-smtp/7", {"note": "relay"})]
 
 
 def test_whole_number_written_as_a_fraction_is_that_number_or_invalid(
-    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     text = _GOOD.replace("id: 7", "id: 7.0").replace("name: Relay", "name: Changed")
     workspace.write("a.yaml", text)
     account = sandbox(monitor("email-smtp", 7, hostname="smtp.example.com"))
-    done = run("apply", "--auto-approve", env=account.env)
+    done = account.apply()
     assert (done.code, account.patches()) in [
         (3, []),
         (0, [("/monitors/email-smtp/7", {"name": "Changed"})]),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.conftest import Done, Workspace
+from e2e.conftest import Done, Workspace, manifest, monitor
 
 from reconciler.context import SYSTEM
 from reconciler.core.rollup import PartResult
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from e2e.conftest import Account, Manifest, Monitor, Run
+    from e2e.conftest import Account, Run
 
     from reconciler.context import Clock
 
@@ -56,9 +56,7 @@ class Fleet:
 
 
 @pytest.fixture
-def fleets(
-    tmp_path: Path, run: Run, serving: Callable[..., Any], monitor: Monitor, manifest: Manifest
-) -> Iterator[Callable[..., Any]]:
+def fleets(tmp_path: Path, run: Run, serving: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """Serves a fleet while a block runs; the next one has the same addresses."""
     ports = dict(zip(NAMES, free_ports(COUNT), strict=True))
 
@@ -129,15 +127,13 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
         settings.write_text(text.replace(fleet.accounts[0].url, "http://127.0.0.1:9/api/v3"))
         shard = ("--shard", "1/20", "--results", "results", "--auto-approve")
         only = ("-a", "customer-0?", "-a", "customer-1?")
-        done = fleet("apply", *only, *shard, clock=hurried)
-        assert done.code == 6
+        fleet("apply", *only, *shard, clock=hurried).expect(6)
         merged = fleet("merge", "results", *only, "--format", "markdown=report.md")
         assert (merged.code, "1 failed, 19 not started" in merged.out) == (7, True)
         assert "customer-00: failed" not in merged.out
         assert (fleet.root / "report.md").read_text().startswith("**20 accounts: 1 failed, 19 not")
         settings.write_text(text)
-        refused = fleet("apply", *only, *shard)
-        assert (refused.code, "is the result of a different run" in refused.err) == (3, True)
+        fleet("apply", *only, *shard).expect(3, err="is the result of a different run")
 
 
 def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> None:
@@ -168,9 +164,7 @@ def test_results_of_different_places_are_no_run(fleets: Callable[..., Any]) -> N
         assert "ALERTSITE_URL and RECONCILER_STATE" in refused.err
 
 
-def test_ids_that_an_apply_writes_make_it_no_other_run(
-    fleets: Callable[..., Any], manifest: Manifest
-) -> None:
+def test_ids_that_an_apply_writes_make_it_no_other_run(fleets: Callable[..., Any]) -> None:
     """Those of one account in a shared manifest neither stop another account."""
     with fleets("ids", count=3) as fleet:
         shared = fleet.root / "monitors" / "_shared" / "all.yaml"
@@ -180,8 +174,7 @@ def test_ids_that_an_apply_writes_make_it_no_other_run(
         folders = 'manifests = ["monitors/_shared", "monitors/{account}"]'
         settings.write_text(settings.read_text().replace("[defaults]", f"[defaults]\n{folders}"))
         argv = ("apply", *ALL, "--write-ids", "--shard", "1/1")
-        first = fleet(*argv)
-        assert first.code == 0, first.text
+        first = fleet(*argv).expect(0)
         assert all(f"{name}: " in shared.read_text() for name in NAMES[:3])
         assert "\n  id: " in (fleet.root / "monitors" / NAMES[0] / "new.yaml").read_text()
         asked = [len(account.requests()) for account in fleet.accounts]
@@ -189,8 +182,7 @@ def test_ids_that_an_apply_writes_make_it_no_other_run(
         assert (again.code, report(again)) == (0, report(first))
         assert [len(account.requests()) for account in fleet.accounts] == asked
         shared.write_text(shared.read_text() + "  timeout: 33\n")
-        other = fleet(*argv)
-        assert (other.code, "is the result of a different run" in other.err) == (3, True)
+        fleet(*argv).expect(3, err="is the result of a different run")
 
 
 def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]) -> None:
@@ -253,7 +245,7 @@ def test_what_is_refused(
 ) -> None:
     accounts = "[accounts.a]\n[accounts.b]\nwave = 2\n"
     text = f'state = "file:{{account}}.json"\n[defaults]\ntoken = {{env = "T"}}\n{accounts}'
-    (workspace.root / "reconciler.toml").write_text(text.replace("{{", "{"), encoding="utf-8")
+    workspace.settings(text.replace("{{", "{"))
     for name in ("a", "b"):
         (workspace.root / "monitors" / name).mkdir()
     for name in ("other/a.apply.json", "results/other.txt"):
@@ -265,10 +257,8 @@ def test_what_is_refused(
         (workspace.root / name).parent.mkdir(exist_ok=True, parents=True)
         about = {"job": "", "commit": "1", "approved": ""}
         (workspace.root / name).write_text(json.dumps(result | about))
-    done = run(*arguments)
-    assert (done.code, said in done.err) == (code, True), done
+    run(*arguments).expect(code, err=said)
 
 
 def test_without_the_settings_of_accounts_there_is_nothing_to_spread(run: Run) -> None:
-    done = run("plan", "--shard", "1/2")
-    assert (done.code, "need accounts in reconciler.toml" in done.err) == (64, True)
+    run("plan", "--shard", "1/2").expect(64, err="need accounts in reconciler.toml")

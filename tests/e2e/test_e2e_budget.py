@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.context import SYSTEM
 from reconciler.sandbox import parse_world
@@ -14,7 +15,7 @@ from reconciler.sandbox import parse_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Fleet, Relays, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
@@ -27,9 +28,7 @@ def _default_budget(workspace: Workspace) -> None:
 
 
 @pytest.fixture
-def begin(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Callable[[int], Account]:
+def begin(workspace: Workspace, sandbox: Sandbox) -> Callable[[int], Account]:
     """So many relays in a file each, applied once; every third is of team front."""
 
     def applied(count: int) -> Account:
@@ -42,7 +41,7 @@ def begin(
             workspace.write(f"m{number}.yaml", text)
             seed.append(monitor("email-smtp", number, name=f"M{number}", enabled=True))
         account = sandbox(*seed)
-        assert run(*_APPLY, env=account.env).code == 0
+        assert account.apply().code == 0
         return account
 
     return applied
@@ -50,7 +49,7 @@ def begin(
 
 def remove(workspace: Workspace, numbers: range) -> None:
     for number in numbers:
-        (workspace.root / "monitors" / f"m{number}.yaml").unlink()
+        workspace.remove(f"m{number}.yaml")
 
 
 def writes(account: Account) -> list[str]:
@@ -59,32 +58,29 @@ def writes(account: Account) -> list[str]:
 
 
 def test_a_commit_that_deletes_half_the_manifests(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(24)
     remove(workspace, range(1, 13))
-    harmless = run(*_APPLY, env=account.env)
-    assert harmless.code == 0
+    harmless = account.apply().expect(0)
     assert harmless.out.count("orphan: no manifest") == 12
-    plan = run("plan", "--prune", env=account.env)
+    plan = account.run("plan", "--prune")
     assert plan.code == 0
     assert "0 to add, 0 to change, 12 to destroy. 12 unchanged." in plan.out
     assert "Coverage: 12 monitors lose monitoring (12 deleted); over the budget of 7" in plan.out
-    done = run(*_PRUNE, env=account.env)
+    done = account.run(*_PRUNE)
     assert done.code == 5
     assert "- email-smtp/m12 (id 12)" in done.out
     assert "12 of 24 monitors would lose monitoring (12 deleted), and the budget is 7" in done.err
     assert "allow it for this run with --allow-loss 12." in done.err
-    assert run(*_PRUNE, "--allow-loss", "11", env=account.env).code == 5
+    assert account.run(*_PRUNE, "--allow-loss", "11").code == 5
     assert writes(account) == []
-    done = run(*_PRUNE, "--allow-loss", "12", env=account.env)
-    assert done.code == 0
-    assert "12 destroyed" in done.out
+    account.run(*_PRUNE, "--allow-loss", "12").expect(0, out="12 destroyed")
     assert writes(account) == ["DELETE"] * 12
 
 
 def test_a_commit_that_disables_500_monitors(
-    fleet: Fleet, workspace: Workspace, sandbox: Sandbox, run: Run
+    fleet: Fleet, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     seed = [item | {"port": 587, "enabled": True} for item in fleet(600)]
     account = sandbox(*seed)
@@ -93,8 +89,7 @@ def test_a_commit_that_disables_500_monitors(
     off = [text + "  enabled: false\n" if number < 500 else text
            for number, text in enumerate(documents)]  # fmt: skip
     path.write_text("---\n".join(off), encoding="utf-8")
-    plan = run("plan", "--json", "--detailed-exitcode", env=account.env)
-    assert plan.code == 2
+    plan = account.run("plan", "--json", "--detailed-exitcode").expect(2)
     coverage = plan.json["coverage"]
     assert (coverage["managed"], len(coverage["losses"])) == (600, 500)
     assert coverage["losses"][0] == {
@@ -110,7 +105,7 @@ def test_a_commit_that_disables_500_monitors(
         "last_apply": None,
         "ceiling": None,
     }
-    done = run(*_PRUNE, env=account.env)
+    done = account.run(*_PRUNE)
     assert done.code == 5
     assert "500 to change" in done.out
     assert "500 of 600 monitors would lose monitoring (500 disabled), and the budget is 10" in (
@@ -118,71 +113,57 @@ def test_a_commit_that_disables_500_monitors(
     )
     assert "--allow-loss 500" in done.err
     assert writes(account) == []
-    few = run(*_APPLY, "--target", "email-smtp/relay-01", env=account.env)
-    assert few.code == 0
+    account.apply("--target", "email-smtp/relay-01").expect(0)
     assert account.patches() == [("/monitors/email-smtp/1", {"enabled": False})]
 
 
 def test_a_commit_that_empties_the_folder(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 13))
-    plan = run("plan", "--prune", env=account.env)
-    assert plan.code == 0
-    assert "12 to destroy" in plan.out
+    account.run("plan", "--prune").expect(0, out="12 to destroy")
     for flags, named in {
         (): ["--allow-empty --allow-loss 12", "there are no manifests, but the state has 12"],
         ("--allow-empty",): ["--allow-loss 12", "and the budget is 3"],
         ("--allow-loss", "12"): ["with --allow-empty.", "there are no manifests"],
     }.items():
-        done = run(*_PRUNE, *flags, env=account.env)
-        assert done.code == 5
-        assert "- email-smtp/m12 (id 12)" in done.out
+        done = account.run(*_PRUNE, *flags).expect(5, out="- email-smtp/m12 (id 12)")
         assert all(text in done.err for text in named), done.err
-    alone = run(*_APPLY, env=account.env)
-    assert alone.code == 5
-    assert "there are no manifests, but the state has 12 monitors: nothing" in alone.err
+    account.apply().expect(5, err="there are no manifests, but the state has 12 monitors: nothing")
     assert writes(account) == []
-    done = run(*_PRUNE, "--allow-empty", "--allow-loss", "12", env=account.env)
-    assert done.code == 0
+    account.run(*_PRUNE, "--allow-empty", "--allow-loss", "12").expect(0)
     assert writes(account) == ["DELETE"] * 12
 
 
-def test_the_project_sets_the_budget(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
-) -> None:
+def test_the_project_sets_the_budget(begin: Callable[[int], Account], workspace: Workspace) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
     project = workspace.root / "reconciler.toml"
     project.write_text("[budget]\nmonitors = 20\npercent = 30\n")
-    assert "and the budget is 3" in run(*_PRUNE, env=account.env).err
+    assert "and the budget is 3" in account.run(*_PRUNE).err
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
-    done = run(*_PRUNE, env=account.env)
+    done = account.run(*_PRUNE)
     assert done.code == 5
     assert "reconciler.toml now allows 4, but a raised limit takes effect only" in done.err
-    assert run(*_APPLY, env=account.env).code == 0  # it loses nothing, so the limits are taken up
-    assert "(4 deleted); budget 4" in run("plan", "--prune", env=account.env).out
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.apply().code == 0  # it loses nothing, so the limits are taken up
+    assert "(4 deleted); budget 4" in account.run("plan", "--prune").out
+    assert account.run(*_PRUNE).code == 0
     assert writes(account) == ["DELETE"] * 4
     project.write_text("[budget]\nmonitor = 4\n")
-    broken = run("plan", env=account.env)
-    assert broken.code == 3
-    assert "reconciler.toml:1: budget takes monitors and percent" in broken.err
+    account.run("plan").expect(3, err="reconciler.toml:1: budget takes monitors and percent")
 
 
 def test_the_commit_after_an_import_cannot_raise_the_limit_that_it_needs(
-    fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run
+    relays: Relays, workspace: Workspace
 ) -> None:
-    account = sandbox(*fleet(12))
-    (workspace.root / "monitors" / "fleet.yaml").unlink()
-    assert run("import", env=account.env).code == 0
-    assert run("set", "*/*", "enabled=false", "--auto-approve", env=account.env).code == 0
+    account = relays(12)
+    workspace.remove("fleet.yaml")
+    assert account.run("import").code == 0
+    assert account.run("set", "*/*", "enabled=false", "--auto-approve").code == 0
     project = workspace.root / "reconciler.toml"
     project.write_text("[budget]\nmonitors = 50\npercent = 100\n")
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 5
-    assert "a raised limit takes effect only" in done.err
+    account.apply().expect(5, err="a raised limit takes effect only")
     assert writes(account) == []
 
 
@@ -191,20 +172,18 @@ def test_a_saved_plan_is_held_to_it_too(
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 6))
-    saved = run("plan", "--prune", "--out", "plan.json", env=account.env)
-    assert saved.code == 0
+    account.run("plan", "--prune", "--out", "plan.json").expect(0)
     assert "(5 deleted); over the budget of 3" in run("show", "plan.json").out
-    refused = run("apply", "plan.json", env=account.env)
-    assert refused.code == 5
-    assert "5 of 12 monitors would lose monitoring (5 deleted)" in refused.err
-    assert "--allow-loss 5" in refused.err
+    account.run("apply", "plan.json").expect(
+        5, err=("5 of 12 monitors would lose monitoring (5 deleted)", "--allow-loss 5")
+    )
     assert writes(account) == []
-    assert run("apply", "plan.json", "--allow-loss", "5", env=account.env).code == 0
+    assert account.run("apply", "plan.json", "--allow-loss", "5").code == 0
     assert writes(account) == ["DELETE"] * 5
 
 
 def test_a_plan_shows_causes_labels_and_cost(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(10)
     places = [{"id": 10}, {"id": 20}]
@@ -219,8 +198,7 @@ def test_a_plan_shows_causes_labels_and_cost(
     for number, lines in wanted.items():
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("  enabled: true", f"  {lines}"))
-    done = run("plan", env=account.env)
-    assert done.code == 0
+    done = account.run("plan").expect(0)
     *_, coverage, first, second, third, labels, cost = done.out.splitlines()
     assert coverage == (
         "Coverage: 3 monitors lose monitoring (1 dropped, 1 retargeted, 1 silenced, 1 stretched); "
@@ -286,7 +264,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.fixture
-def wanted(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
+def wanted(workspace: Workspace) -> Callable[..., None]:
     """Writes twelve manifests of what AlertSite has, but for these fields."""
 
     def write(
@@ -307,9 +285,7 @@ def wanted(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
 @pytest.mark.parametrize(("spec", "extra", "lifecycle", "cause"), WAYS.values(), ids=WAYS)
 def test_twelve_monitors_at_once(
     wanted: Callable[..., None],
-    monitor: Monitor,
     sandbox: Sandbox,
-    run: Run,
     spec: dict[str, Any],
     extra: dict[str, Any],
     lifecycle: dict[str, Any],
@@ -318,9 +294,9 @@ def test_twelve_monitors_at_once(
     seed = [monitor("email-smtp", number, name=f"M{number}", **HAS) for number in range(1, 13)]
     account = sandbox(*seed)
     wanted({}, {}, {})
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     wanted(spec, extra, lifecycle)
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 5
     assert f"12 of 12 monitors would lose monitoring (12 {cause}), and the budget is 3" in done.err
     assert f"email-smtp/m1 ({cause})" in done.err
@@ -329,58 +305,52 @@ def test_twelve_monitors_at_once(
 
 
 def test_interval_and_locations_where_the_account_ruled(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(*(monitor("email-smtp", number, interval=None) for number in (1, 2, 3)))
     for number in (1, 2, 3):
-        workspace.write(
-            f"m{number}.yaml", manifest("email-smtp", f"m{number}", number, interval=60)
-        )
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 5
-    assert "(3 stretched), and the budget is 1" in done.err
+        workspace.describe("email-smtp", f"m{number}", number, interval=60)
+    account.apply().expect(5, err="(3 stretched), and the budget is 1")
 
 
 def test_a_name_that_moves_to_another_host(
-    begin: Callable[[int], Account], workspace: Workspace, manifest: Manifest, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(3)
     for number in (1, 2, 3):
         text = manifest("email-smtp", f"n{number}", number, name=f"N{number}", hostname="x.example")
         text = text.replace("metadata:", f"metadata:\n  previously: [m{number}]")
         workspace.write(f"m{number}.yaml", text)
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 5
-    assert "(3 retargeted), and the budget is 1" in done.err
+    account.apply().expect(5, err="(3 retargeted), and the budget is 1")
     assert writes(account) == []
 
 
-def test_eight_of_nine(begin: Callable[[int], Account], workspace: Workspace, run: Run) -> None:
+def test_eight_of_nine(begin: Callable[[int], Account], workspace: Workspace) -> None:
     account = begin(9)
     remove(workspace, range(1, 9))
-    done = run(*_PRUNE, env=account.env)
+    done = account.run(*_PRUNE)
     assert done.code == 5
     assert "8 of 9 monitors would lose monitoring (8 deleted), and the budget is 2" in done.err
     kept = [word for number in range(2, 9) for word in ("--keep", f"email-smtp/m{number}")]
-    assert run(*_PRUNE, *kept, env=account.env).code == 0  # one may always be lost
+    assert account.run(*_PRUNE, *kept).code == 0  # one may always be lost
     assert writes(account) == ["DELETE"]
 
 
 def test_orphans_do_not_make_the_fleet_larger(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(24)
     remove(workspace, range(5, 25))
     for number in range(1, 5):
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 5
     assert "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1" in done.err
 
 
 def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     seed = (monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 41))
     account = sandbox(*seed)
@@ -388,25 +358,25 @@ def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
     def write(last: int, disabled: int) -> None:
         for n in range(1, last + 1):
             fields = {"name": f"M{n}", "enabled": n > disabled}
-            workspace.write(f"m{n}.yaml", manifest("email-smtp", f"m{n}", n, **fields))
+            workspace.describe("email-smtp", f"m{n}", n, **fields)
 
     write(10, 0)
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     write(40, 10)
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 5
     assert "10 of 10 monitors would lose monitoring (10 disabled), and the budget is 3" in done.err
     assert writes(account) == []
 
 
 def test_many_small_runs_are_held_to_what_one_large_run_is(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(20)  # the budget is 6
     for number in range(1, 8):
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
-        done = run(*_APPLY, "--target", f"email-smtp/m{number}", "--json", env=account.env)
+        done = account.apply("--target", f"email-smtp/m{number}", "--json")
         assert done.code == (0 if number <= 6 else 5), done
         if number <= 6:
             assert [item["id"] for item in done.json["losses"]] == [number]
@@ -416,43 +386,34 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
     # A monitor that has lost some already counts once.
     remove(workspace, range(1, 2))
     prune = (*_PRUNE, "--target", "email-smtp/m1")
-    plan = run("plan", *prune[2:], "--json", env=account.env)
+    plan = account.run("plan", *prune[2:], "--json")
     assert len(plan.json["coverage"]["recent"]) == 6
-    assert run(*prune, env=account.env).code == 0
+    assert account.run(*prune).code == 0
     almost = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=23))
-    assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=almost).code == 5
+    assert account.apply("--target", "email-smtp/m7", clock=almost).code == 5
     later = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=25))
-    assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=later).code == 0
+    assert account.apply("--target", "email-smtp/m7", clock=later).code == 0
     assert [item["id"] for item in workspace.state()["losses"]] == [7]
 
 
 def test_only_what_was_lost_counts_later(
-    begin: Callable[[int], Account],
-    workspace: Workspace,
-    run: Run,
-    sandbox: Sandbox,
-    monitor: Monitor,
+    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     begin(10)
     seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
     account = sandbox(*seed, faults=["PATCH /monitors/email-smtp/2 status=400"])
     workspace.kept.unlink()
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     for number in range(1, 4):
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
-    done = run(*_APPLY, "--json", env=account.env)
-    assert done.code == 7
+    done = account.apply("--json").expect(7)
     assert [item["id"] for item in done.json["losses"]] == [1, 3]
     assert [item["id"] for item in workspace.state()["losses"]] == [1, 3]
 
 
 def test_what_a_killed_run_took_away_counts(
-    begin: Callable[[int], Account],
-    workspace: Workspace,
-    run: Run,
-    sandbox: Sandbox,
-    monitor: Monitor,
+    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """It is in the state before the request is: whoever is killed then cannot take it back."""
     begin(10)
@@ -465,10 +426,10 @@ def test_what_a_killed_run_took_away_counts(
             seen.append(workspace.state()["losses"])
 
     account = sandbox(*seed, witness=witness)
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     path = workspace.root / "monitors" / "m1.yaml"
     path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     ((lost,),) = seen
     assert (lost["id"], lost["address"], lost["causes"]) == (1, "email-smtp/m1", ["disabled"])
 
@@ -479,7 +440,7 @@ def test_a_ceiling_that_the_repository_cannot_raise(
     account = begin(12)
     remove(workspace, range(1, 5))
     ceiling = account.env | {"RECONCILER_BUDGET": "2"}
-    (workspace.root / "reconciler.toml").write_text("[budget]\nmonitors = 12\npercent = 100\n")
+    workspace.settings("[budget]\nmonitors = 12\npercent = 100\n")
     assert run(*_APPLY, env=ceiling).code == 0
     for flags in ((), ("--allow-loss", "12")):
         done = run(*_PRUNE, *flags, env=ceiling)
@@ -491,68 +452,61 @@ def test_a_ceiling_that_the_repository_cannot_raise(
     assert (
         "(2 deleted), 2 others have lost some" in run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
     )
-    assert run(*_PRUNE, env=account.env).code == 0
-    broken = run("plan", env=account.env | {"RECONCILER_BUDGET": ""})
+    assert account.run(*_PRUNE).code == 0
+    broken = account.run("plan", env={"RECONCILER_BUDGET": ""})
     assert broken.code == 3
     assert "RECONCILER_BUDGET is '', which is not a budget" in broken.err
 
 
-def test_what_was_deleted_outside_git_counts(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
+def test_what_was_deleted_outside_git_counts(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox()
     for number in range(1, 6):
-        workspace.write(f"m{number}.yaml", manifest("email-smtp", f"m{number}", name=f"M{number}"))
-    assert run(*_APPLY, env=account.env).code == 0
-    for monitor in account.monitors()[:2]:
-        account.delete(monitor["id"])
-    done = run(*_APPLY, env=account.env)
+        workspace.describe("email-smtp", f"m{number}", name=f"M{number}")
+    assert account.apply().code == 0
+    for item in account.monitors()[:2]:
+        account.delete(item["id"])
+    done = account.apply()
     assert done.code == 5
     assert "2 of 5 monitors would lose monitoring (2 vanished), and the budget is 1" in done.err
-    assert run(*_APPLY, "--allow-loss", "2", env=account.env).code == 0
+    assert account.apply("--allow-loss", "2").code == 0
 
 
 def test_a_field_that_leaves_git_while_it_is_off(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
+    begin: Callable[[int], Account], workspace: Workspace
 ) -> None:
     account = begin(6)
     for number in range(1, 4):
         account.edit("email-smtp", number, enabled=False)
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("  enabled: true\n", ""))
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 5
     assert "3 of 6 monitors would lose monitoring (3 released), and the budget is 1" in done.err
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_typing_error_in_what_is_to_be_kept(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run, command: str
+    begin: Callable[[int], Account], workspace: Workspace, command: str
 ) -> None:
     account = begin(5)
     remove(workspace, range(1, 2))
     flags = ("--auto-approve",) if command == "apply" else ()
     for wrong in ("email-smtp/m11", "email-smtp/n*"):
-        done = run(command, *flags, "--prune", "--keep", wrong, env=account.env)
+        done = account.run(command, *flags, "--prune", "--keep", wrong)
         assert done.code == 64
         assert f"--keep {wrong} matches no record and no manifest" in done.err
     assert (
         "did you mean email-smtp/m1?"
-        in run(command, *flags, "--prune", "--keep", "email-smtp/m11", env=account.env).err
+        in account.run(command, *flags, "--prune", "--keep", "email-smtp/m11").err
     )
-    offline = run("plan", "--offline", "--prune", "--keep", "email-smtp/x", env=account.env)
-    assert offline.code == 64
+    account.run("plan", "--offline", "--prune", "--keep", "email-smtp/x").expect(64)
     assert writes(account) == []
-    done = run(command, *flags, "--prune", "--target", "email-smtp/m22", env=account.env)
+    done = account.run(command, *flags, "--prune", "--target", "email-smtp/m22")
     assert (done.code, "did you mean email-smtp/m2?" in done.err) == (64, True)
 
 
 def test_a_state_that_lies_deletes_nothing_of_another_type(
-    begin: Callable[[int], Account],
-    workspace: Workspace,
-    run: Run,
-    sandbox: Sandbox,
-    monitor: Monitor,
+    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """A record may name any id: what is deleted must at least be of the record's kind."""
     begin(4)
@@ -564,10 +518,10 @@ def test_a_state_that_lies_deletes_nothing_of_another_type(
     for name, number in (("gone", 71), ("web", 70)):
         state["records"][f"email-smtp/{name}"] = state["records"]["email-smtp/m1"] | {"id": number}
     workspace.kept.write_text(json.dumps(state))
-    done = run(*_PRUNE, env=account.env)
+    done = account.run(*_PRUNE)
     assert done.code == 5, done
     assert "! email-smtp/web refused: AlertSite does not return the type of monitor 70" in done.out
     assert "email-smtp/gone (id 71) forgotten" in done.out
     assert writes(account) == []
-    assert run(*_PRUNE, "--keep", "email-smtp/web", env=account.env).code == 0
+    assert account.run(*_PRUNE, "--keep", "email-smtp/web").code == 0
     assert writes(account) == []

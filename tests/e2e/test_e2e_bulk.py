@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 if TYPE_CHECKING:
-    from conftest import Account, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 COUNT = 100
 TEAMS = ("core", "edge", "web", "sales", "labs")
@@ -16,7 +17,7 @@ POOL = [{"id": 10}, {"id": 20}]
 
 
 @pytest.fixture
-def account(sandbox: Sandbox, monitor: Monitor) -> Account:
+def account(sandbox: Sandbox) -> Account:
     """One with monitors of several teams, of which most have the same interval."""
     return sandbox(
         *(
@@ -38,39 +39,35 @@ def test_a_hundred_monitors_become_folders_of_teams(
     workspace: Workspace, run: Run, account: Account
 ) -> None:
     def plan() -> str:
-        done = run("plan", env=account.env)
-        assert done.code == 0, done.err
+        done = account.run("plan").expect(0)
         return done.out
 
-    done = run("import", "--layout", "{kind}/{name}.yaml", env=account.env)
-    assert done.code == 0, done.err
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    done = account.run("import", "--layout", "{kind}/{name}.yaml").expect(0)
+    assert account.apply().code == 0
     assert "No changes." in plan()
 
     for team in TEAMS:
         files = sorted((workspace.root / "monitors/email-smtp").glob(f"{team}-*.yaml"))
         assert len(files) == EACH
         names = [str(path.relative_to(workspace.root)) for path in files]
-        done = run("mv", *names, f"monitors/teams/{team}/")
-        assert (done.code, f"Move: {EACH} files" in done.out) == (0, True), done.err
+        done = run("mv", *names, f"monitors/teams/{team}/").expect(0, out=f"Move: {EACH} files")
         assert "No changes." in plan()
 
     done = run("set", "monitors/teams/edge/", "locations+=30", "--auto-approve")
     assert (done.code, f"{EACH} of {EACH} manifests to change" in done.out) == (0, True), done.err
     assert f"0 to add, {EACH} to change, 0 to destroy." in plan()
     before = len(account.patches())
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     sent = account.patches()[before:]
     assert len(sent) == EACH
     assert all([item["id"] for item in body["locations"]] == [10, 20, 30] for _, body in sent)
     assert "No changes." in plan()
 
-    done = run("list", "--where", "hostname=mail-4*", "-o", "name", env=account.env)
-    assert done.code == 0
+    done = account.run("list", "--where", "hostname=mail-4*", "-o", "name").expect(0)
     assert len(done.out.splitlines()) == len([n for n in range(1, COUNT + 1) if str(n)[0] == "4"])
 
-    (last, *_) = run("history", "--json", env=account.env).json["runs"]
-    assert run("undo", last["id"], "--auto-approve", env=account.env).code == 0
+    (last, *_) = account.run("history", "--json").json["runs"]
+    assert account.run("undo", last["id"], "--auto-approve").code == 0
     undone = account.patches()[before + EACH :]
     assert len(undone) == EACH
     assert all([item["id"] for item in body["locations"]] == [10, 20] for _, body in undone)

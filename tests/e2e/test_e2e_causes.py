@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from documents import check
 
 if TYPE_CHECKING:
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _LOGIN = "POST /access-tokens"
@@ -36,22 +37,20 @@ _WANTED: dict[str, Any] = {
 
 
 @pytest.fixture
-def applied(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Account:
+def applied(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Three monitors as last applied: `one` and `two` with ids, `three` (100001) without."""
     for name, number in (("one", 1), ("two", 2)):
-        workspace.write(f"{name}.yaml", manifest("email-smtp", name, number, **_WANTED))
+        workspace.describe("email-smtp", name, number, **_WANTED)
     text = manifest(
         "email-smtp", "three", name="Three", extra={"x": {"a": 1, "b": [1, 2]}}, **_WANTED
     )
     workspace.write("three.yaml", text)
     account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     return account
 
 
-def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, run: Run) -> None:
+def test_every_difference_has_its_cause(workspace: Workspace, applied: Account) -> None:
     workspace.replace("one.yaml", "port: 587", "port: 2525")
     workspace.replace("two.yaml", "port: 587", "port: 25")
     workspace.replace("two.yaml", 'note: "n"', 'note: "edited"')
@@ -60,8 +59,7 @@ def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, 
     applied.edit("email-smtp", 2, port=465, note="edited")
     applied.edit("email-smtp", 100001, x={"a": 5, "b": [1, 3]}, home_location=20)
 
-    done = run("plan", env=applied.env)
-    assert done.code == 0
+    done = applied.run("plan").expect(0)
     drift = "(drift: changed in AlertSite since the last apply)"
     both = "(both: changed here and in AlertSite, last applied"
     assert done.out == (
@@ -87,7 +85,7 @@ def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, 
         "Cost: unknown for 1 monitor that changes: no known interval or locations\n"
     )
 
-    plan = run("plan", "--json", env=applied.env).json
+    plan = applied.run("plan", "--json").json
     check(plan, "plan")
     fields = {
         (change["address"].partition("/")[2], field["field"]): field
@@ -111,9 +109,9 @@ def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, 
     keys = ("cause", "applied", "before", "after")
     assert {name: tuple(field[key] for key in keys) for name, field in fields.items()} == expected
 
-    assert run(*_APPLY, env=applied.env).code == 0
+    assert applied.apply().code == 0
     applied.edit("email-smtp", 1, port=25)
-    last = run("plan", env=applied.env).out
+    last = applied.run("plan").out
     assert f"      port: 25 → 2525 {drift}\n" in last
     assert "Plan: 0 to add, 1 to change, 0 to destroy. 2 unchanged.\n" in last
 
@@ -122,18 +120,14 @@ def _places(*numbers: int) -> list[dict[str, int]]:
     return [{"id": number} for number in numbers]
 
 
-def test_field_that_was_never_applied_is_an_edit(
-    workspace: Workspace, applied: Account, run: Run
-) -> None:
+def test_field_that_was_never_applied_is_an_edit(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, interval=60)  # nobody's business so far
-    assert "No changes. 3 unchanged." in run("plan", env=applied.env).out
+    assert "No changes. 3 unchanged." in applied.run("plan").out
     workspace.replace("one.yaml", "port: 587", "port: 587\n  interval: 5")
-    assert "      interval: 60 → 5\n" in run("plan", env=applied.env).out
+    assert "      interval: 60 → 5\n" in applied.run("plan").out
 
 
-def test_released_field_is_left_and_reported_once(
-    workspace: Workspace, applied: Account, run: Run
-) -> None:
+def test_released_field_is_left_and_reported_once(workspace: Workspace, applied: Account) -> None:
     """What Git made the monitor with has nothing to go back to."""
     workspace.replace("three.yaml", '  note: "n"\n', "")
     workspace.replace("three.yaml", "  port: 587\n", "")
@@ -141,35 +135,35 @@ def test_released_field_is_left_and_reported_once(
         "  . email-smtp/three (id 100001) released: note, port are no longer in the manifest, left "
         "as in AlertSite\n\n"
     )
-    done = run("plan", "--detailed-exitcode", env=applied.env)
+    done = applied.run("plan", "--detailed-exitcode")
     assert (done.code, done.out) == (0, f"{notes}No changes. 3 unchanged.\n")
-    listed = run("plan", "--json", env=applied.env).json["notes"]
+    listed = applied.run("plan", "--json").json["notes"]
     assert [(note["code"], note["field"]) for note in listed] == [
         ("released", "note"),
         ("released", "port"),
     ]
     asked = len(applied.patches())
-    assert notes in run(*_APPLY, env=applied.env).out
+    assert notes in applied.apply().out
     assert applied.patches()[asked:] == []
-    assert run("plan", env=applied.env).out == "No changes. 3 unchanged.\n"
+    assert applied.run("plan").out == "No changes. 3 unchanged.\n"
     assert applied.live(100001)["port"] == 587
     applied.edit("email-smtp", 100001, port=25)
-    assert run("plan", env=applied.env).out == "No changes. 3 unchanged.\n"
+    assert applied.run("plan").out == "No changes. 3 unchanged.\n"
 
 
 def test_released_in_a_run_of_another_target_is_still_reported(
-    workspace: Workspace, applied: Account, run: Run
+    workspace: Workspace, applied: Account
 ) -> None:
     workspace.replace("three.yaml", "  port: 587\n", "")
-    assert "released" not in run(*_APPLY, "--target", "*/two", env=applied.env).out
-    assert "released: port is" in run("plan", env=applied.env).out
+    assert "released" not in applied.apply("--target", "*/two").out
+    assert "released: port is" in applied.run("plan").out
 
 
 def test_orphan_is_listed_each_time_until_it_is_forgotten(
-    workspace: Workspace, applied: Account, run: Run
+    workspace: Workspace, applied: Account
 ) -> None:
     for name in ("two", "three"):
-        (workspace.root / "monitors" / f"{name}.yaml").unlink()
+        workspace.remove(f"{name}.yaml")
     applied.delete(2)
     orphan = (
         "  . email-smtp/three (id 100001) orphan: no manifest; left as it is. Retire it with "
@@ -179,17 +173,17 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
         "  . email-smtp/two (id 2) forgotten: its monitor is gone, has another type, or is bound "
         "to another address or account\n"
     )
-    first = run("plan", env=applied.env)
+    first = applied.run("plan")
     assert first.out == f"{gone}{orphan}\nNo changes. 1 unchanged.\n"
     for _ in range(2):
-        assert orphan in run(*_APPLY, env=applied.env).out
-    done = run("plan", env=applied.env)
+        assert orphan in applied.apply().out
+    done = applied.run("plan")
     assert done.out == f"{orphan}\nNo changes. 1 unchanged.\n"
-    assert "orphan" not in run("plan", "--target", "*/one", env=applied.env).out
+    assert "orphan" not in applied.run("plan", "--target", "*/one").out
 
-    forgotten = run("state", "rm", "email-smtp/three", env=applied.env)
+    forgotten = applied.run("state", "rm", "email-smtp/three")
     assert (forgotten.code, forgotten.err) == (0, "Forgot email-smtp/three.\n")
-    last = run("plan", env=applied.env)
+    last = applied.run("plan")
     assert last.out == (
         "No changes. 1 unchanged.\n"
         "1 email monitor in AlertSite without a manifest: never touched.\n"
@@ -202,9 +196,9 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
 
 
 def test_drift_shows_what_alertsite_did_and_never_writes(
-    workspace: Workspace, applied: Account, run: Run
+    workspace: Workspace, applied: Account
 ) -> None:
-    none = run("drift", env=applied.env)
+    none = applied.run("drift")
     assert (none.code, none.out) == (0, "No drift. 3 monitors as last applied.\n")
     workspace.replace("one.yaml", "port: 587", "port: 2525")  # Git is not asked
     applied.edit("email-smtp", 2, port=465, locations=_places(20, 30))
@@ -213,8 +207,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
     shutil.move(workspace.root / "monitors", workspace.root / "elsewhere")
     before, calls = _files(workspace), len(applied.calls())
 
-    done = run("drift", env=applied.env)
-    assert done.code == 2
+    done = applied.run("drift").expect(2)
     text = re.sub(r"applied \S+Z by run \S+\)", "…)", done.out)
     assert text == (
         "  - email-smtp/one (id 1, …): deleted in AlertSite\n"
@@ -232,8 +225,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
         "reconciler apply restores what Git says; reconciler pull copies what AlertSite has into "
         "the manifests.\n"
     )
-    as_json = run("drift", "--json", env=applied.env)
-    assert as_json.code == 2
+    as_json = applied.run("drift", "--json").expect(2)
     check(as_json.json, "drift")
     assert as_json.json["summary"] == {"drifted": 3, "lost": 2, "kept": 0}
     one, three, two = as_json.json["monitors"]
@@ -241,7 +233,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
     assert [field["field"] for field in three["fields"]] == ["x"]
     assert two["fields"][1] == {"field": "port", "applied": 587, "live": 465}
 
-    chosen = run("drift", "--target", "email-smtp/t*", env=applied.env)
+    chosen = applied.run("drift", "--target", "email-smtp/t*")
     assert chosen.code == 2
     assert "\nDrift: 2 of 2 monitors not as last applied.\n" in chosen.out
     gone = "GET /monitors/1"  # that it is gone is asked of AlertSite, not concluded from a list
@@ -250,8 +242,8 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
 
 
 @pytest.mark.parametrize("target", ["email-smtp/nobody", "team=mail", "one"])
-def test_drift_of_nothing_is_no_good_news(target: str, applied: Account, run: Run) -> None:
-    done = run("drift", "--target", "*/one", "--target", target, env=applied.env)
+def test_drift_of_nothing_is_no_good_news(target: str, applied: Account) -> None:
+    done = applied.run("drift", "--target", "*/one", "--target", target)
     assert done.code == 64
     assert f"--target {target} matches no record" in done.err
     assert done.out == ""
@@ -270,11 +262,11 @@ def test_drift_before_anything_was_applied(
 
 
 def test_offline_plan_says_how_old_its_knowledge_is(
-    workspace: Workspace, manifest: Manifest, applied: Account, run: Run
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     workspace.replace("one.yaml", "port: 587", "port: 2525")
-    workspace.write("four.yaml", manifest("email-smtp", "four", 4))
-    workspace.write("five.yaml", manifest("email-smtp", "five", name="Five"))
+    workspace.describe("email-smtp", "four", 4)
+    workspace.describe("email-smtp", "five", name="Five")
     applied.edit("email-smtp", 2, port=465)  # as nobody can know
     before, calls = _files(workspace), len(applied.calls())
 
@@ -303,8 +295,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
         "  email-smtp/one (id 1): retargeted (port)\n"
         "Cost: unknown for 1 monitor that changes: no known interval or locations\n"
     )
-    as_json = run("plan", "--offline", "--json", "--detailed-exitcode", env=_CLOSED)
-    assert as_json.code == 2
+    as_json = run("plan", "--offline", "--json", "--detailed-exitcode", env=_CLOSED).expect(2)
     assert as_json.err.startswith("Offline: compared with the state")
     check(as_json.json, "plan")
     assert [note["code"] for note in as_json.json["notes"]] == ["unknown"]
@@ -332,41 +323,35 @@ def test_age_of_the_state(
     moment = (datetime.now(UTC) + saved).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = re.sub(r'"saved_at": "[^"]*"', f'"saved_at": "{moment}"', path.read_text())
     path.write_text(text)
-    done = run("plan", "--offline", env=_CLOSED)
-    assert done.code == 0
-    assert f"state saved {words} ({moment}, serial " in done.out
-    assert run("drift", env=applied.env).code == 0
+    run("plan", "--offline", env=_CLOSED).expect(0, out=f"state saved {words} ({moment}, serial ")
+    assert applied.run("drift").code == 0
 
 
 def test_offline_without_a_state_or_with_refusals(
-    workspace: Workspace, manifest: Manifest, applied: Account, run: Run
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
-    none = run("plan", "--offline", "--state", "file:none.json", env=_CLOSED)
-    assert none.code == 8
+    none = run("plan", "--offline", "--state", "file:none.json", env=_CLOSED).expect(8)
     told = "file:none.json: there is no state yet, so --offline has nothing to compare with"
     assert told in none.err
-    workspace.write("three.yaml", manifest("email-smtp", "three", 1, name="Three"))
-    workspace.write("one.yaml", manifest("email-smtp", "one", 100001))
-    refused = run("plan", "--offline", env=_CLOSED)
-    assert refused.code == 5
-    assert "the state binds email-smtp/one to monitor 1, but its manifest names 100001" in (
-        refused.out
+    workspace.describe("email-smtp", "three", 1, name="Three")
+    workspace.describe("email-smtp", "one", 100001)
+    run("plan", "--offline", env=_CLOSED).expect(
+        5, out="the state binds email-smtp/one to monitor 1, but its manifest names 100001"
     )
     assert applied.calls()[-1] == _READ
 
 
-def test_lost_state_loses_causes_only(workspace: Workspace, applied: Account, run: Run) -> None:
+def test_lost_state_loses_causes_only(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, port=25)
     shutil.rmtree(workspace.root / ".reconciler")
-    done = run("plan", env=applied.env)
+    done = applied.run("plan")
     assert done.code == 5
     assert "      port: 25 → 587\n" in done.out  # it cannot tell who moved any more
     assert "named 'Three', with the id 100001" in done.out
     assert "1 unchanged. 1 refused." in done.out
     calls = len(applied.calls())
-    adopted = run(*_APPLY, "--adopt", env=applied.env)
-    assert adopted.code == 0
+    applied.apply("--adopt").expect(0)
     assert applied.calls()[calls:] == [_LOGIN, _READ, "PATCH /monitors/email-smtp/1", _READ]
-    last = run("plan", "--detailed-exitcode", env=applied.env)
+    last = applied.run("plan", "--detailed-exitcode")
     assert (last.code, last.out) == (0, "No changes. 3 unchanged.\n")
-    assert run("drift", env=applied.env).out == "No drift. 3 monitors as last applied.\n"
+    assert applied.run("drift").out == "No drift. 3 monitors as last applied.\n"

@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.sandbox import monitors
 from reconciler.sandbox.worlds import World
 
 if TYPE_CHECKING:
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Sandbox, Workspace
 
     from reconciler.context import Clock
 
@@ -31,14 +32,14 @@ def _ids(workspace: Workspace) -> dict[str, int]:
 
 
 @pytest.fixture
-def four(workspace: Workspace, manifest: Manifest) -> None:
+def four(workspace: Workspace) -> None:
     """One manifest without an id of each kind, named as the kind is."""
     for kind in _KINDS:
         workspace.write(f"{kind}.yaml", manifest(kind, "new", name=f"New {kind}"))
 
 
 def test_each_kind_is_created_with_what_is_declared_and_nothing_else(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     wanted = {"interval": 15, "locations": [{"id": 20}, {"id": 10}], "note": "made by Git"}
     for kind in _KINDS:
@@ -47,7 +48,7 @@ def test_each_kind_is_created_with_what_is_declared_and_nothing_else(
         workspace.write(f"{kind}.yaml", text)
     others = monitor("email-smtp", 5), monitor("email-pop", 6), {"id": 7, "type": "website"}
     account = sandbox(*others)
-    done = run(*_APPLY, "--json", env=account.env)
+    done = account.apply("--json")
     assert done.code == 0
     assert "Plan: 4 to add, 0 to change, 0 to destroy. 0 unchanged.\n" in done.err
     assert "2 email monitors in AlertSite without a manifest: never touched." in done.err
@@ -67,8 +68,7 @@ def test_each_kind_is_created_with_what_is_declared_and_nothing_else(
         assert account.live(ids[f"{kind}/new"])["timeout"] == 30
     assert [item for item in account.monitors() if item["id"] < 10] == list(others)
 
-    again = run("plan", "--detailed-exitcode", env=account.env)
-    assert again.code == 0
+    again = account.run("plan", "--detailed-exitcode").expect(0)
     assert again.out.startswith("No changes. 4 unchanged.\n")
 
 
@@ -111,18 +111,18 @@ _LAYOUTS: dict[str, tuple[str, str, str]] = {
 
 
 def test_ids_are_written_and_every_other_byte_is_kept(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     for name, (text, _, _) in _LAYOUTS.items():
         workspace.write(f"{name}.yaml", text)
     several = [manifest(kind, "one-of-four", name="One of four") for kind in _KINDS]
     workspace.write("several.yaml", "# first\n" + "---\n# next\n".join(several))
     account = sandbox()
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     folder, ids = workspace.root / "monitors", _ids(workspace)
     assert (folder / "block.yaml").read_text() == _BLOCK
 
-    done = run(*_APPLY, "--write-ids", env=account.env)  # without a change to make, as well
+    done = account.apply("--write-ids")  # without a change to make, as well
     assert done.code == 0
     for name, (text, before, written) in _LAYOUTS.items():
         assert text.count(before) == 1
@@ -137,14 +137,14 @@ def test_ids_are_written_and_every_other_byte_is_kept(
     assert len(lines) == len(("# first\n" + "---\n# next\n".join(several)).splitlines()) + 4
 
     workspace.kept.unlink()  # the ids are enough
-    again = run(*_APPLY, "--write-ids", env=account.env)
+    again = account.apply("--write-ids")
     assert again.out.startswith("No changes. 9 unchanged.\n")
     assert "wrote" not in again.err
     assert len(_posts(account)) == 9
 
 
 def test_id_is_not_written_into_what_was_edited_meanwhile(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     one, two = (manifest("email-smtp", name, name=name) for name in ("one", "two"))
     swapped, text = f"{two}---\n{one}", "not a manifest\n"
@@ -158,10 +158,9 @@ def test_id_is_not_written_into_what_was_edited_meanwhile(
             workspace.write("b.yaml", text)
 
     account = sandbox(witness=edit)
-    done = run(*_APPLY, "--write-ids", env=account.env)
-    assert done.code == 0
-    assert (workspace.root / "monitors" / "a.yaml").read_text() == swapped
-    assert (workspace.root / "monitors" / "b.yaml").read_text() == text
+    done = account.apply("--write-ids").expect(0)
+    assert workspace.read("a.yaml") == swapped
+    assert workspace.read("b.yaml") == text
     ids = _ids(workspace)
     for place, name in (("a.yaml:1", "one"), ("a.yaml:10", "two"), ("b.yaml:1", "three")):
         number = ids[f"email-smtp/{name}"]
@@ -169,13 +168,11 @@ def test_id_is_not_written_into_what_was_edited_meanwhile(
         assert f"monitors/{place}: id {number} {reason}\n" in done.err
 
 
-def test_one_alike_is_refused_until_it_is_adopted(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
+def test_one_alike_is_refused_until_it_is_adopted(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", port=587)
     account = sandbox(monitor("email-smtp", 5, port=25), monitor("email-imap", 6))
     for command in (("plan",), _APPLY):
-        refused = run(*command, env=account.env)
+        refused = account.run(*command)
         assert refused.code == 5
         assert (
             "  ! email-smtp/one refused: AlertSite already has a monitor of the kind email-smtp "
@@ -184,36 +181,31 @@ def test_one_alike_is_refused_until_it_is_adopted(
             "      Bind it with --adopt or metadata.id, or give the manifest's monitor another "
             "name.\n"
         ) in refused.out
-    assert [item["code"] for item in run("plan", "--json", env=account.env).json["refusals"]] == [
-        "not-ours"
-    ]
+    assert [item["code"] for item in account.run("plan", "--json").json["refusals"]] == ["not-ours"]
     assert account.patches() == []
 
-    adopted = run(*_APPLY, "--adopt", env=account.env)
+    adopted = account.apply("--adopt")
     assert adopted.code == 0
     assert "  = email-smtp/one (id 5) adopted: bound to this monitor from now on\n" in adopted.out
     assert account.patches() == [("/monitors/email-smtp/5", {"port": 587})]
     assert _posts(account) == []
-    again = run("plan", "--detailed-exitcode", env=account.env)
-    assert again.code == 0
+    again = account.run("plan", "--detailed-exitcode").expect(0)
     assert again.out.startswith("No changes. 1 unchanged.\n1 email monitor in AlertSite without")
 
 
 def test_adopted_without_a_difference_is_bound_without_a_request(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one"))
+    workspace.describe("email-smtp", "one")
     account = sandbox(monitor("email-smtp", 5))
-    done = run(*_APPLY, "--adopt", "--write-ids", env=account.env)
-    assert done.code == 0
-    assert "wrote metadata.id 5 of email-smtp/one." in done.err
-    assert "  id: 5\n" in (workspace.root / "monitors" / "one.yaml").read_text()
+    account.apply("--adopt", "--write-ids").expect(0, err="wrote metadata.id 5 of email-smtp/one.")
+    assert "  id: 5\n" in workspace.read("one.yaml")
     assert account.patches() == _posts(account) == []
     assert _ids(workspace) == {"email-smtp/one": 5}
 
 
 def test_what_could_mean_several_monitors_is_refused(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     texts = [
         manifest("email-smtp", "one"),
@@ -227,7 +219,7 @@ def test_what_could_mean_several_monitors_is_refused(
     alike = monitor("email-smtp", 7), monitor("email-smtp", 5)
     account = sandbox(*alike, monitor("email-pop", 8, name="Pop"))
     for flags in ([], ["--adopt"]):
-        done = run(*_APPLY, *flags, env=account.env)
+        done = account.apply(*flags)
         assert done.code == 5
         assert "AlertSite has several monitors of the kind email-smtp named 'Monitor': 5, 7" in (
             done.out
@@ -236,46 +228,43 @@ def test_what_could_mean_several_monitors_is_refused(
         assert "/twin refused: email-smtp/other-twin also describes" in done.out
         assert "Plan: 2 to add, 0 to change, 0 to destroy. 1 unchanged. 3 refused." in done.out
     assert _posts(account) == account.patches() == []
-    done = run(*_APPLY, "--target", "*/no-twin", "--target", "email-pop/*", env=account.env)
-    assert done.code == 0
+    account.apply("--target", "*/no-twin", "--target", "email-pop/*").expect(0)
     assert sorted(_posts(account)) == ["/monitors/email-imap", "/monitors/email-pop"]
 
 
-def test_deleted_outside_git(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
-    workspace.write("two.yaml", manifest("email-smtp", "two", 2))
+def test_deleted_outside_git(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", name="One")
+    workspace.describe("email-smtp", "two", 2)
     account = sandbox(monitor("email-smtp", 2))
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     account.delete(100001)
     account.delete(2)
 
-    both = run("plan", env=account.env)
+    both = account.run("plan")
     assert both.code == 5
     assert "+ email-smtp/one (monitors/one.yaml:1): deleted outside Git, created again" in both.out
     assert "! email-smtp/two refused: monitor 2 was deleted outside Git" in both.out
     assert "Remove metadata.id from the manifest to create it again" in both.out
-    as_json = run("plan", "--json", env=account.env).json
+    as_json = account.run("plan", "--json").json
     assert [change["reason"] for change in as_json["changes"]] == ["deleted-outside-git"]
     assert [refusal["code"] for refusal in as_json["refusals"]] == ["deleted"]
 
-    assert run(*_APPLY, "--target", "*/one", env=account.env).code == 0
+    assert account.apply("--target", "*/one").code == 0
     assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 2}
     workspace.replace("two.yaml", "  id: 2\n", "")
-    last = run(*_APPLY, env=account.env)
+    last = account.apply()
     assert last.code == 0
     assert "email-smtp/two (monitors/two.yaml:1): deleted outside Git, created again" in last.out
     assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 100003}
-    assert "No changes. 2 unchanged." in run("plan", env=account.env).out
+    assert "No changes. 2 unchanged." in account.run("plan").out
 
 
 @pytest.mark.usefixtures("four")
 def test_rejected_create_is_reported_and_not_recorded(
-    workspace: Workspace, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(faults=["POST /monitors/email-pop status=400 times=1"])
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 7
     assert (
         "! email-pop/new failed: POST /monitors/email-pop: 400 Bad Request: The sandbox was told "
@@ -284,7 +273,7 @@ def test_rejected_create_is_reported_and_not_recorded(
     assert "Resources: 3 added, 0 changed, 0 destroyed. Of 4 changes: 3 done, 1 failed." in done.out
     state = workspace.state()
     assert "email-pop/new" not in {**state["records"], **state["pending_creates"]}
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert _posts(account).count("/monitors/email-pop") == 2
     assert len(account.monitors()) == len(_posts(account)) - 1 == 4
 
@@ -298,17 +287,14 @@ _ACTED = (  # the monitor is there, and no answer says so
 
 
 @pytest.mark.usefixtures("four")
-def test_lost_answer_is_settled_by_looking(
-    workspace: Workspace, sandbox: Sandbox, run: Run
-) -> None:
+def test_lost_answer_is_settled_by_looking(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox(faults=_ACTED)
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
+    done = account.apply().expect(0)
     assert done.err.count(": unconfirmed\n") == 4
     assert "Apply complete! Resources: 4 added, 0 changed, 0 destroyed.\n" in done.out
     assert sorted(_posts(account)) == [f"/monitors/{kind}" for kind in _KINDS]
     assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
-    assert "No changes. 4 unchanged." in run("plan", env=account.env).out
+    assert "No changes. 4 unchanged." in account.run("plan").out
 
 
 _NOT_ACTED = (  # it may have arrived, as far as anybody can tell
@@ -321,10 +307,10 @@ _NOT_ACTED = (  # it may have arrived, as far as anybody can tell
 
 @pytest.mark.usefixtures("four")
 def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
-    workspace: Workspace, sandbox: Sandbox, run: Run, hurried: Clock
+    workspace: Workspace, sandbox: Sandbox, hurried: Clock
 ) -> None:
     account = sandbox(faults=_NOT_ACTED)
-    done = run(*_APPLY, env=account.env, clock=hurried)
+    done = account.apply(clock=hurried)
     assert done.code == 0
     assert (
         "Waiting for 4 monitors, whose create is not confirmed and may still be in progress"
@@ -334,52 +320,47 @@ def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
     assert "Resources: 4 added, 0 changed, 0 destroyed." in done.out
     assert len(_posts(account)) == 8
     assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
-    assert "being created" not in run("state", "list", env=account.env, clock=hurried).out
+    assert "being created" not in account.run("state", "list", clock=hurried).out
 
 
 _UNSEEN = ["POST /monitors/* drop=after times=1", "GET /monitors skip=1 times=1 status=500"]
 
 
 def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    workspace.describe("email-smtp", "one", name="One")
     account = sandbox(faults=_UNSEEN)
-    assert run(*_APPLY, env=account.env).code == 7
-    plan = run("plan", env=account.env)
-    assert plan.code == 0
+    assert account.apply().code == 7
+    plan = account.run("plan").expect(0)
     found = (
         "= email-smtp/one (id 100001) recovered: created by an earlier run that did not record it"
     )
     assert f"  {found}\n" in plan.out
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert _ids(workspace) == {"email-smtp/one": 100001}
     assert _posts(account) == ["/monitors/email-smtp"]
-    assert run("plan", env=account.env).out == "No changes. 1 unchanged.\n"
+    assert account.run("plan").out == "No changes. 1 unchanged.\n"
 
 
-def test_lost_create_with_a_double_is_not_guessed(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+def test_lost_create_with_a_double_is_not_guessed(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", name="One")
     account = sandbox(faults=_UNSEEN)
-    assert run(*_APPLY, env=account.env).code == 7
+    assert account.apply().code == 7
     host = account.live(100001)["hostname"]
     body = {"name": "One", "billing_plancode": "UBM - A/A", "hostname": host, "note": "by hand"}
     account.create("email-smtp", **body)
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert done.code == 5
     assert "several monitors of the kind email-smtp named 'One': 100001, 100002" in done.out
     workspace.replace("one.yaml", "name: one\n", "name: one\n  id: 100001\n")
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert _ids(workspace) == {"email-smtp/one": 100001}
     assert account.live(100002)["note"] == "by hand"
 
 
 @pytest.mark.usefixtures("four")
-def test_create_that_did_not_arrive_is_sent_again(
-    sandbox: Sandbox, run: Run, hurried: Clock
-) -> None:
+def test_create_that_did_not_arrive_is_sent_again(sandbox: Sandbox, hurried: Clock) -> None:
     account = sandbox(
         faults=[
             "POST /monitors/email-imap status=429 retry-after=1 times=1",
@@ -387,7 +368,7 @@ def test_create_that_did_not_arrive_is_sent_again(
             "POST /monitors/email-smtp status=401 times=1",
         ]
     )
-    done = run(*_APPLY, env=account.env, clock=hurried)
+    done = account.apply(clock=hurried)
     assert done.code == 0
     assert "AlertSite has not created 3 monitors: sending again." in done.err
     assert "AlertSite has not created email-pop/new: sending again." in done.err
@@ -402,34 +383,29 @@ def test_create_that_did_not_arrive_is_sent_again(
 )
 def test_one_that_the_defaults_of_the_account_keep_from_running_is_named(
     workspace: Workspace,
-    manifest: Manifest,
     sandbox: Sandbox,
-    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     default: tuple[str, object],
     why: str,
 ) -> None:
     monkeypatch.setitem(monitors._ACCOUNT_DEFAULTS, *default)  # type: ignore[arg-type]
-    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
+    workspace.describe("email-smtp", "new", name="New")
     account = sandbox()
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     line = f"! email-smtp/new done: it is there but does not run: {why}, and the manifest does not"
-    assert (done.code, line in done.out) == (0, True), done.text
-    assert run(*_APPLY, env=account.env).code == 0
+    done.expect(0, out=line)
+    assert account.apply().code == 0
 
 
 def test_history_keeps_the_id_of_one_that_is_not_seen_and_is_created_again(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock
+    workspace: Workspace, sandbox: Sandbox, hurried: Clock
 ) -> None:
     """So that the first one can be told, should AlertSite show it one day."""
-    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
-    account = sandbox(
-        world=World(lag=3600),
-        faults=["GET /monitors/10000* status=404"],
-    )
+    workspace.describe("email-smtp", "new", name="New")
+    account = sandbox(world=World(lag=3600), faults=["GET /monitors/10000* status=404"])
     for _ in range(2):
-        done = run(*_APPLY, env=account.env, clock=hurried)
+        done = account.apply(clock=hurried)
         assert done.code in {0, 7}, done.text
     assert len(_posts(account)) == 2, done.text
-    told = run("history", "email-smtp/new", env=account.env)
+    told = account.run("history", "email-smtp/new")
     assert all(f"new (id {number}) unconfirmed" in told.out for number in (100001, 100002))

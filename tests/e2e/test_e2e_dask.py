@@ -33,11 +33,7 @@ class Cluster:
     """A scheduler and its workers, as their own command lines start them."""
 
     def __init__(
-        self,
-        root: Path,
-        env: dict[str, str],
-        stack: contextlib.ExitStack,
-        protocol: str = "tcp",
+        self, root: Path, env: dict[str, str], stack: contextlib.ExitStack, protocol: str = "tcp"
     ) -> None:
         # The workers ask very often what their threads do: what that can hinder is met.
         self._env = env | ENV | {"DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "1ms"}

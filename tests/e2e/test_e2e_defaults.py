@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Account, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _HEAD = "apiVersion: reconciler/v1\nkind: Defaults\n"
@@ -31,7 +32,7 @@ def relay(name: str, number: int | None, *lines: str) -> str:
 
 
 @pytest.fixture
-def account(workspace: Workspace, monitor: Monitor, sandbox: Sandbox) -> Account:
+def account(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Relays a, b and c, which get host and port from above; c is in a folder with another port."""
     workspace.write("_defaults.yaml", defaults(_PLAN, "hostname: mail.example.com", "port: 587"))
     workspace.write("a.yaml", relay("a", 1))
@@ -43,13 +44,13 @@ def account(workspace: Workspace, monitor: Monitor, sandbox: Sandbox) -> Account
     )
 
 
-def test_a_plan_says_where_a_default_stands(account: Account, run: Run) -> None:
-    done = run("plan", env=account.env)
+def test_a_plan_says_where_a_default_stands(account: Account) -> None:
+    done = account.run("plan")
     assert done.code == 0
     assert "port: 25 → 587 (default, monitors/_defaults.yaml:6:3)" in done.out
     assert "port: 25 → 2525 (default, monitors/deep/_defaults.yaml:5:3)" in done.out
     assert "2 to change, 0 to destroy. 1 unchanged." in done.out
-    changes = run("plan", "--json", env=account.env).json["changes"]
+    changes = account.run("plan", "--json").json["changes"]
     assert [(item["address"], item["fields"][0]["default"]) for item in changes] == [
         ("email-smtp/a", "monitors/_defaults.yaml:6:3"),
         ("email-smtp/c", "monitors/deep/_defaults.yaml:5:3"),
@@ -57,20 +58,20 @@ def test_a_plan_says_where_a_default_stands(account: Account, run: Run) -> None:
 
 
 def test_a_changed_default_changes_all_that_inherit_it(
-    account: Account, workspace: Workspace, run: Run
+    account: Account, workspace: Workspace
 ) -> None:
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert sorted(account.patches()) == [
         ("/monitors/email-smtp/1", {"port": 587}),
         ("/monitors/email-smtp/3", {"port": 2525}),
     ]
     workspace.replace("_defaults.yaml", "port: 587", "port: 465\n  interval: 5")
     for flags in ([], ["--offline"]):
-        plan = run("plan", *flags, env=account.env)
+        plan = account.run("plan", *flags)
         assert "3 to change" in plan.out
         assert "port: 587 → 465 (default, monitors/_defaults.yaml:6:3)" in plan.out
         assert plan.out.count(" → 5 (default, monitors/_defaults.yaml:7:3)") == 3
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert dict(account.patches()[2:]) == {
         "/monitors/email-smtp/1": {"interval": 5, "port": 465},
         "/monitors/email-smtp/2": {"interval": 5},
@@ -80,11 +81,11 @@ def test_a_changed_default_changes_all_that_inherit_it(
 
 
 def test_a_new_monitor_gets_them_and_its_id_is_written_into_its_own_file(
-    account: Account, workspace: Workspace, run: Run
+    account: Account, workspace: Workspace
 ) -> None:
     workspace.write("deep/d.yaml", relay("d", None))
-    before = (workspace.root / "monitors" / "_defaults.yaml").read_text(encoding="utf-8")
-    done = run(*_APPLY, "--write-ids", "--target", "email-smtp/d", env=account.env)
+    before = workspace.read("_defaults.yaml")
+    done = account.apply("--write-ids", "--target", "email-smtp/d")
     assert done.code == 0
     assert 'hostname: "mail.example.com" (default, monitors/_defaults.yaml:5:3)' in done.out
     (created,) = [entry for entry in account.requests("POST") if entry["path"] != "/access-tokens"]
@@ -98,7 +99,7 @@ def test_a_new_monitor_gets_them_and_its_id_is_written_into_its_own_file(
     assert (monitors / "_defaults.yaml").read_text(encoding="utf-8") == before
     text = (monitors / "deep" / "d.yaml").read_text(encoding="utf-8")
     assert re.sub("  id: [0-9]+\n", "", text) == relay("d", None)
-    assert "No changes." in run("plan", "--target", "email-smtp/d", env=account.env).out
+    assert "No changes." in account.run("plan", "--target", "email-smtp/d").out
 
 
 def test_one_file_is_valid_by_what_stands_above_it(
@@ -110,22 +111,18 @@ def test_one_file_is_valid_by_what_stands_above_it(
         done = run("validate", path)
         assert (done.code, done.err) == (0, "Valid: 1 manifest in 1 file.\n")
     assert run("validate").err == "Valid: 3 manifests in 3 files.\n"
-    (workspace.root / "monitors" / "_defaults.yaml").unlink()
-    done = run("validate", "monitors/deep/c.yaml")
-    assert done.code == 3
-    assert "missing key spec.hostname" in done.out
+    workspace.remove("_defaults.yaml")
+    run("validate", "monitors/deep/c.yaml").expect(3, out="missing key spec.hostname")
 
 
-def test_manifests_may_be_anywhere(
-    account: Account, workspace: Workspace, run: Run, tmp_path: Path
-) -> None:
+def test_manifests_may_be_anywhere(account: Account, workspace: Workspace, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "_defaults.yaml").write_text(defaults("port: 1", "note: not theirs"))
     flags = ["--json", "--state", f"file:{tmp_path / 'state.json'}"]
-    here = run("plan", *flags, env=account.env).json
+    here = account.run("plan", *flags).json
     for folder in (str(workspace.root / "monitors"), "../work/monitors"):
-        there = run("plan", "--manifests", folder, *flags, env=account.env, cwd=elsewhere).json
+        there = account.run("plan", "--manifests", folder, *flags, cwd=elsewhere).json
         assert [item["request"] for item in there["changes"]] == [
             item["request"] for item in here["changes"]
         ]
@@ -137,8 +134,7 @@ def test_findings_name_the_defaults_file(account: Account, workspace: Workspace,
     workspace.write("deep/_defaults.yml", relay("z", 9) + "---\n" + defaults("port: 1"))
     workspace.write("deep/d.yaml", defaults("port: 1"))
     workspace.replace("_defaults.yaml", "port: 587", "port: high")
-    done = run("plan", env=account.env)
-    assert done.code == 3
+    done = account.run("plan").expect(3)
     found = [line.split(": ")[:2] for line in done.err.splitlines() if line.startswith("monitors")]
     assert found == [
         ["monitors/_defaults.yaml:6:9", "type"],
@@ -159,17 +155,13 @@ def test_a_secret_for_many_rotates_for_all_of_them(
 ) -> None:
     workspace.replace("_defaults.yaml", "port: 587", "alert_note: {secretRef: {env: NOTE}}")
     env = account.env | {"RECONCILER_SECRET_KEY": "key"}
-    shown = run("plan", env=env)
-    assert shown.code == 3
-    assert "monitors/_defaults.yaml:6:27: shown-secret" in shown.err
-    (workspace.root / "reconciler.toml").write_text('[secrets]\nfields = ["alert_note"]\n')
-    missing = run(*_APPLY, env=env)
-    assert missing.code == 3
-    assert "monitors/_defaults.yaml:6:27: missing-secret" in missing.err
-    assert "NOTE is empty or not set" in missing.err
+    run("plan", env=env).expect(3, err="monitors/_defaults.yaml:6:27: shown-secret")
+    workspace.settings('[secrets]\nfields = ["alert_note"]\n')
+    missing = run(*_APPLY, env=env).expect(
+        3, err=("monitors/_defaults.yaml:6:27: missing-secret", "NOTE is empty or not set")
+    )
     env["NOTE"] = "first words"
-    done = run(*_APPLY, "--show-requests", env=env)
-    assert done.code == 0
+    done = run(*_APPLY, "--show-requests", env=env).expect(0)
     where = "(source env:NOTE; default, monitors/_defaults.yaml:6:3)"
     assert done.out.count(f"alert_note: changed {where}") == 3
     assert ["alert_note" in body for _, body in account.patches()] == [True] * 3
@@ -184,23 +176,21 @@ def test_a_secret_for_many_rotates_for_all_of_them(
 def test_a_saved_plan_is_for_these_defaults(
     account: Account, workspace: Workspace, run: Run
 ) -> None:
-    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    assert account.run("plan", "--out", "plan.json").code == 0
     assert "(default, monitors/_defaults.yaml:6:3)" in run("show", "plan.json").out
     text = (workspace.root / "plan.json").read_text(encoding="utf-8")
     assert json.loads(text)["changes"][0]["fields"][0]["default"] == "monitors/_defaults.yaml:6:3"
     workspace.replace("_defaults.yaml", "port: 587", "port: 465")
-    refused = run("apply", "plan.json", env=account.env)
-    assert refused.code == 5
-    assert "changed since the plan was made" in refused.err
+    account.run("apply", "plan.json").expect(5, err="changed since the plan was made")
     workspace.replace("_defaults.yaml", "port: 465", "port: 587")
-    assert run("apply", "plan.json", env=account.env).code == 0
+    assert account.run("apply", "plan.json").code == 0
     assert account.ports() == {1: 587, 2: 25, 3: 2525}
 
 
-def test_a_default_can_cost_monitoring(account: Account, workspace: Workspace, run: Run) -> None:
+def test_a_default_can_cost_monitoring(account: Account, workspace: Workspace) -> None:
     """One line in one file that disables all: planned, and shown as what it is."""
     workspace.replace("_defaults.yaml", "port: 587", "enabled: false")
-    done = run(*_APPLY, "--allow-loss", "2", env=account.env)
+    done = account.apply("--allow-loss", "2")
     assert done.code == 5
     assert "Coverage: 3 monitors lose monitoring (3 disabled, 1 retargeted)" in done.out
     assert "3 of 3 monitors would lose monitoring (3 disabled, 1 retargeted)" in done.err

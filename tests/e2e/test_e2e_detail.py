@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Fleet, Relays, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _QUESTION = 'Only "yes" is accepted'
@@ -29,7 +30,7 @@ def pager(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def many(workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox) -> Account:
+def many(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Thirty monitors that are to change in the same way, and lose nothing by it."""
     texts = [manifest("email-smtp", f"relay-{n:02}", n, timeout=33) for n in range(1, 31)]
     workspace.write("fleet.yaml", "---\n".join(texts))
@@ -41,31 +42,29 @@ def paged(screen: str) -> str:
     return screen.partition("BEGIN PAGER")[2].partition("END PAGER")[0]
 
 
-def test_equal_changes_are_one_unless_every_one_is_asked_for(many: Account, run: Run) -> None:
-    plan = run("plan", env=many.env)
+def test_equal_changes_are_one_unless_every_one_is_asked_for(many: Account) -> None:
+    plan = many.run("plan")
     assert "  ~ 30 monitors: email-smtp 30\n      timeout: 30 → 33\n" in plan.out
     assert "Plan: 0 to add, 30 to change, 0 to destroy." in plan.out
-    full = run("plan", *_LONG, env=many.env)
+    full = many.run("plan", *_LONG)
     assert full.out.count("      timeout: 30 → 33\n") == 30
-    summary = run("plan", "--detail", "summary", env=many.env)
+    summary = many.run("plan", "--detail", "summary")
     assert "  ~ 30 monitors (email-smtp 30): timeout\n" in summary.out
-    requests = run("plan", "--show-requests", env=many.env)
+    requests = many.run("plan", "--show-requests")
     assert requests.out.count("PATCH ") == 30
-    assert len(run("plan", "--json", env=many.env).json["changes"]) == 30
+    assert len(many.run("plan", "--json").json["changes"]) == 30
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "show"])
 def test_detail_is_one_of_three(command: str, run: Run) -> None:
-    done = run(command, "--detail", "all")
-    assert done.code == 64
-    assert "'summary', 'grouped', 'full'" in done.err
+    run(command, "--detail", "all").expect(64, err="'summary', 'grouped', 'full'")
 
 
 def test_show_and_apply_take_detail_too(many: Account, run: Run) -> None:
-    assert run("plan", "--out", "p.json", env=many.env).code == 0
+    assert many.run("plan", "--out", "p.json").code == 0
     shown = run("show", "p.json", "--detail", "summary")
     assert "  ~ 30 monitors (email-smtp 30): timeout\n" in shown.out
-    applied = run("apply", "p.json", *_LONG, env=many.env)
+    applied = many.run("apply", "p.json", *_LONG)
     assert applied.out.count("      timeout: 30 → 33\n") == 30
 
 
@@ -146,9 +145,9 @@ def test_no_secret_reaches_the_pager(
 
 
 def test_progress_is_one_line_that_changes_on_a_terminal(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
+    relays: Relays, terminal: Callable[..., Any]
 ) -> None:
-    account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
+    account = relays(3, faults=["PATCH */2 status=400"])
     session = terminal(*_APPLY, env=account.env)
     assert session.finish() == 7
     assert "\r\x1b[K[1/3] " in session.screen
@@ -158,48 +157,38 @@ def test_progress_is_one_line_that_changes_on_a_terminal(
     assert "email-smtp/relay-02: failed\r\n" in session.screen
 
 
-def test_progress_of_many_is_a_line_now_and_then_elsewhere(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(120), faults=["PATCH */33 status=400"])
-    done = run(*_APPLY, "--allow-loss", "120", env=account.env)
-    assert done.code == 7
+def test_progress_of_many_is_a_line_now_and_then_elsewhere(relays: Relays) -> None:
+    account = relays(120, faults=["PATCH */33 status=400"])
+    done = account.apply("--allow-loss", "120").expect(7)
     lines = [line for line in done.err.splitlines() if line.startswith("[")]
     assert len(lines) == 2
     assert any(line.endswith("email-smtp/relay-33: failed") for line in lines)
     assert any(line.startswith("[100/120] ") for line in lines)
 
 
-def test_a_run_ends_with_its_id_and_how_long_it_took(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    done = run(*_APPLY, "--json", env=sandbox(*fleet(1)).env)
+def test_a_run_ends_with_its_id_and_how_long_it_took(relays: Relays, run: Run) -> None:
+    done = run(*_APPLY, "--json", env=relays(1).env)
     last = done.err.splitlines()[-1]
     name = done.json["run"]
     assert re.fullmatch(rf"Run {name} took [0-9.]+ m?s\. To undo it: reconciler undo {name}", last)
 
 
-def test_failures_stand_last_and_what_is_done_is_counted(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(30), faults=["PATCH */3 status=400"])
-    done = run(*_APPLY, "--allow-loss", "30", env=account.env)
-    assert done.code == 7
+def test_failures_stand_last_and_what_is_done_is_counted(relays: Relays) -> None:
+    account = relays(30, faults=["PATCH */3 status=400"])
+    done = account.apply("--allow-loss", "30").expect(7)
     result = done.out[done.out.index("  ! email-smtp/relay-03 failed") :]
     assert "relay-04" not in result
     assert "Of 30 changes: 29 done, 1 failed." in result
 
 
 @pytest.fixture
-def orphaned(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Account:
+def orphaned(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Two monitors that were applied; one has no manifest any more."""
     workspace.write("a.yaml", manifest("email-smtp", "stays", 1))
     workspace.write("b.yaml", manifest("email-smtp", "gone", 2))
     account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
-    assert run(*_APPLY, env=account.env).code == 0
-    (workspace.root / "monitors" / "b.yaml").unlink()
+    assert account.apply().code == 0
+    workspace.remove("b.yaml")
     return account
 
 
@@ -210,53 +199,47 @@ def settings(workspace: Workspace, text: str) -> None:
     path.write_text(text + rest[rest.find("[") :] if "[" in rest else text)
 
 
-def test_an_orphan_names_its_next_steps(orphaned: Account, run: Run) -> None:
-    done = run("plan", env=orphaned.env)
+def test_an_orphan_names_its_next_steps(orphaned: Account) -> None:
+    done = orphaned.run("plan")
     assert (
         "  . email-smtp/gone (id 2) orphan: no manifest; left as it is. "
         "Retire it with --prune, or forget it with: reconciler state rm email-smtp/gone\n"
     ) in done.out
 
 
-def test_prune_can_be_set_once_for_all(orphaned: Account, run: Run, workspace: Workspace) -> None:
+def test_prune_can_be_set_once_for_all(orphaned: Account, workspace: Workspace) -> None:
     settings(workspace, "prune = true\n")
-    assert "1 to destroy" in run("plan", env=orphaned.env).out
-    assert "No changes." in run("plan", "--no-prune", env=orphaned.env).out
-    why = run("why", "email-smtp/gone", env=orphaned.env)
+    assert "1 to destroy" in orphaned.run("plan").out
+    assert "No changes." in orphaned.run("plan", "--no-prune").out
+    why = orphaned.run("why", "email-smtp/gone")
     assert "unless apply --prune" not in why.out
-    assert run("plan", "--out", "p.json", env=orphaned.env).code == 0
+    assert orphaned.run("plan", "--out", "p.json").code == 0
     saved = json.loads((workspace.root / "p.json").read_text())
     assert saved["basis"]["prune"] is True
-    assert run("apply", "p.json", "--no-prune", env=orphaned.env).code == 64
+    assert orphaned.run("apply", "p.json", "--no-prune").code == 64
     settings(workspace, "prune = false\n")
-    assert run("apply", "p.json", env=orphaned.env).code == 0
+    assert orphaned.run("apply", "p.json").code == 0
     assert [item["id"] for item in orphaned.monitors()] == [1]
 
 
-def test_a_saved_plan_that_prunes_nothing_stays_so(
-    orphaned: Account, run: Run, workspace: Workspace
-) -> None:
-    assert run("plan", "--out", "p.json", env=orphaned.env).code == 0
+def test_a_saved_plan_that_prunes_nothing_stays_so(orphaned: Account, workspace: Workspace) -> None:
+    assert orphaned.run("plan", "--out", "p.json").code == 0
     settings(workspace, "prune = true\n")
-    assert run("apply", "p.json", env=orphaned.env).code == 0
+    assert orphaned.run("apply", "p.json").code == 0
     assert [item["id"] for item in orphaned.monitors()] == [1, 2]
-    assert run(*_APPLY, "--no-prune", env=orphaned.env).code == 0
+    assert orphaned.apply("--no-prune").code == 0
     assert len(orphaned.monitors()) == 2
-    assert run(*_APPLY, env=orphaned.env).code == 0
+    assert orphaned.apply().code == 0
     assert len(orphaned.monitors()) == 1
 
 
 @pytest.mark.parametrize("value", ['"yes"', "1", "[]"])
-def test_prune_is_a_switch(value: str, orphaned: Account, run: Run, workspace: Workspace) -> None:
+def test_prune_is_a_switch(value: str, orphaned: Account, workspace: Workspace) -> None:
     settings(workspace, f"prune = {value}\n")
-    done = run("plan", env=orphaned.env)
-    assert done.code == 3
-    assert "prune must be true or false" in done.err
+    orphaned.run("plan").expect(3, err="prune must be true or false")
 
 
-def test_names_stand_beside_ids(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_names_stand_beside_ids(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     names = {10: "Fort Lauderdale (FL)", 20: "Atlanta (GA)", 72: "Boston (MA)"}
 
     def ids(*numbers: int) -> list[dict[str, int]]:
@@ -273,7 +256,7 @@ def test_names_stand_beside_ids(
         monitor("email-smtp", 1, locations=seen(10, 20), home_location=20),
         monitor("email-smtp", 2, locations=seen(72), home_location=72),
     )
-    done = run("plan", "--out", "p.json", env=account.env)
+    done = account.run("plan", "--out", "p.json")
     home = "      home_location: Atlanta (GA) (20) → Boston (MA) (72)\n"
     places = "      locations: + Boston (MA) (72), - Atlanta (GA) (20)\n"
     for shown in (done, run("show", "p.json")):

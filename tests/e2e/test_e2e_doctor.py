@@ -26,7 +26,7 @@ from listening import QuietHandler, listening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Account, Done, Fleet, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Done, Fleet, Relays, Run, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _LOGIN = "POST /access-tokens"
@@ -52,15 +52,14 @@ def doctor(run: Run) -> Callable[..., Done]:
 
 
 @pytest.fixture
-def account(fleet: Fleet, sandbox: Sandbox) -> Account:
+def account(relays: Relays) -> Account:
     """An account with two monitors, and their manifests."""
-    return sandbox(*fleet(2))
+    return relays(2)
 
 
 def test_without_credentials_the_embedded_sandbox_is_checked(fleet: Fleet, run: Run) -> None:
     fleet(2)
-    done = run("doctor")
-    assert done.code == 0
+    done = run("doctor").expect(0)
     lines = [line.split(maxsplit=2) for line in done.out.splitlines()]
     assert ["ok", "credentials", "none set; checking the embedded sandbox"] in lines
     assert ["ok", "manifests", "2 valid in 1 file"] in lines
@@ -71,8 +70,7 @@ def test_without_credentials_the_embedded_sandbox_is_checked(fleet: Fleet, run: 
 
 
 def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -> None:
-    done = doctor(env=account.env)
-    assert done.code == 0
+    done = doctor(env=account.env).expect(0)
     found = _found(done)
     assert found["login"] == ("ok", f"accepted by {account.url}")
     assert found["read"] == ("ok", "2 email monitors")
@@ -81,8 +79,7 @@ def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -
 
 
 def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[..., Done]) -> None:
-    done = doctor(env=account.env | {"ALERTSITE_PASSWORD": _SECRET})
-    assert done.code == 4
+    done = doctor(env=account.env | {"ALERTSITE_PASSWORD": _SECRET}).expect(4)
     found = _found(done)
     assert found["login"][0] == "FAIL"
     assert found["read"] == ("not checked", "needs a login")
@@ -92,8 +89,7 @@ def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[...,
 
 def test_a_refused_token(account: Account, doctor: Callable[..., Done]) -> None:
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": _SECRET}
-    done = doctor(env=env)
-    assert done.code == 4
+    done = doctor(env=env).expect(4)
     assert _found(done)["login"][0] == "FAIL"
     assert account.calls() == [_READ]
     assert _SECRET not in done.text
@@ -106,8 +102,7 @@ def test_a_good_token(account: Account, doctor: Callable[..., Done]) -> None:
 
 def test_a_reader_may_read(account: Account, doctor: Callable[..., Done]) -> None:
     login = dict(zip(("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD"), VIEWER, strict=True))
-    done = doctor(env=account.env | login)
-    assert done.code == 0
+    done = doctor(env=account.env | login).expect(0)
     assert _found(done)["write"][0] == "not checked"
 
 
@@ -116,8 +111,7 @@ def test_without_a_response_there_is_no_clock_to_compare(
 ) -> None:
     fleet(1)
     login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
-    done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **login})
-    assert done.code == 6
+    done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **login}).expect(6)
     assert _found(done)["clock"] == ("not checked", "needs a response from AlertSite")
 
 
@@ -136,13 +130,11 @@ def test_nothing_is_tried_twice(
     failed: str,
     code: int,
     calls: list[str],
-    fleet: Fleet,
-    sandbox: Sandbox,
+    relays: Relays,
     doctor: Callable[..., Done],
 ) -> None:
-    account = sandbox(*fleet(1), faults=[fault])
-    done = doctor(env=account.env)
-    assert done.code == code
+    account = relays(1, faults=[fault])
+    done = doctor(env=account.env).expect(code)
     assert [name for name, (status, _) in _found(done).items() if status == "FAIL"] == [failed]
     assert account.calls() == calls
 
@@ -152,16 +144,14 @@ class TestConfiguration:
         self, fleet: Fleet, doctor: Callable[..., Done]
     ) -> None:
         fleet(1)
-        done = doctor(env={"CI": "1"})
-        assert done.code == 3
+        done = doctor(env={"CI": "1"}).expect(3)
         found = _found(done)
         assert found["credentials"][0] == "FAIL"
         assert found["login"][0] == "not checked"
         assert found["manifests"][0] == "ok"
 
     def test_a_misspelt_variable(self, account: Account, doctor: Callable[..., Done]) -> None:
-        done = doctor(env=account.env | {"ALERTSITE_TOKN": _SECRET})
-        assert done.code == 0
+        done = doctor(env=account.env | {"ALERTSITE_TOKN": _SECRET}).expect(0)
         assert _found(done)["credentials"] == ("warn", "unknown variable ALERTSITE_TOKN")
         assert _SECRET not in done.text
 
@@ -177,8 +167,7 @@ class TestConfiguration:
     def test_a_misspelt_variable_of_the_tool(
         self, account: Account, doctor: Callable[..., Done], given: str, meant: str
     ) -> None:
-        done = doctor(env=account.env | {given: _SECRET})
-        assert done.code == 0
+        done = doctor(env=account.env | {given: _SECRET}).expect(0)
         words = f"unknown variable {given}; did you mean {meant}?"
         assert _found(done)["settings"] == ("warn", words)
         assert _SECRET not in done.text
@@ -194,9 +183,8 @@ class TestConfiguration:
     def test_settings_that_are_not_known(
         self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
     ) -> None:
-        (workspace.root / "reconciler.toml").write_text('stat = "file:x"\n')
-        done = doctor(env=account.env)
-        assert done.code == 3
+        workspace.settings('stat = "file:x"\n')
+        done = doctor(env=account.env).expect(3)
         found = _found(done)
         assert found["settings"] == (
             "FAIL",
@@ -205,9 +193,9 @@ class TestConfiguration:
         assert {found[name][0] for name in ("state", "lock", "git")} == {"not checked"}
         assert found["read"][0] == "ok"
 
-    def test_invalid_manifests(self, account: Account, workspace: Workspace, run: Run) -> None:
+    def test_invalid_manifests(self, account: Account, workspace: Workspace) -> None:
         workspace.write("bad.yaml", "kind: nonsense\n")
-        done = run("doctor", env=account.env)
+        done = account.run("doctor")
         assert done.code == 3
         assert "FAIL  manifests      " in done.out
         assert "reconciler validate monitors lists them." in done.out
@@ -240,13 +228,12 @@ class TestConfiguration:
 
 class TestSecrets:
     @pytest.fixture(autouse=True)
-    def manifests(self, workspace: Workspace, manifest: Manifest) -> None:
+    def manifests(self, workspace: Workspace) -> None:
         extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
-        workspace.write("trip.yaml", manifest("email-round-trip", "trip", extra=extra))
+        workspace.describe("email-round-trip", "trip", extra=extra)
 
     def test_one_that_is_missing(self, doctor: Callable[..., Done]) -> None:
-        done = doctor()
-        assert done.code == 3
+        done = doctor().expect(3)
         status, message = _found(done)["secrets"]
         assert status == "FAIL"
         assert message == (
@@ -254,8 +241,7 @@ class TestSecrets:
         )
 
     def test_one_that_nobody_tracks(self, doctor: Callable[..., Done]) -> None:
-        done = doctor(env={"MAILBOX": _SECRET})
-        assert done.code == 0
+        done = doctor(env={"MAILBOX": _SECRET}).expect(0)
         assert _found(done)["secrets"] == ("ok", "all 1 are available")
         assert _found(done)["secret key"][0] == "warn"
         assert _SECRET not in done.text
@@ -267,12 +253,10 @@ class TestSecrets:
 
 
 class TestState:
-    def test_its_records_are_counted(
-        self, account: Account, run: Run, doctor: Callable[..., Done]
-    ) -> None:
+    def test_its_records_are_counted(self, account: Account, doctor: Callable[..., Done]) -> None:
         before = _found(doctor(env=account.env))["state"]
         assert before == ("ok", "file:.reconciler/state.json: none yet; the first apply creates it")
-        assert run("apply", "--auto-approve", env=account.env).code == 0
+        assert account.apply().code == 0
         status, message = _found(doctor(env=account.env))["state"]
         assert status == "ok"
         assert message.startswith("file:.reconciler/state.json: 2 records, serial ")
@@ -281,15 +265,14 @@ class TestState:
         self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
     ) -> None:
         (workspace.root / "state.json").write_text("{")
-        done = doctor("--state", "file:state.json", env=account.env)
-        assert done.code == 8
+        done = doctor("--state", "file:state.json", env=account.env).expect(8)
         assert _found(done)["state"][0] == "FAIL"
         assert _found(done)["lock"] == ("ok", "free")
 
     def test_one_that_binds_two_addresses_to_one_monitor(
-        self, account: Account, workspace: Workspace, run: Run, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env).code == 0
+        assert account.apply().code == 0
         state = workspace.state()
         first, second = sorted(state["records"])
         state["records"][second]["id"] = number = state["records"][first]["id"]
@@ -298,10 +281,8 @@ class TestState:
         assert status == "warn"
         assert message.endswith(f" binds {first} and {second} to monitor {number}")
 
-    def test_one_of_another_account(
-        self, account: Account, run: Run, doctor: Callable[..., Done]
-    ) -> None:
-        assert run("apply", "--auto-approve", env=account.env).code == 0
+    def test_one_of_another_account(self, account: Account, doctor: Callable[..., Done]) -> None:
+        assert account.apply().code == 0
         status, message = _found(doctor(env=account.env | {"ALERTSITE_URL": account.url + "/x"}))[
             "state"
         ]
@@ -315,8 +296,7 @@ class TestState:
         journal = Journal.create(store, "run-9")
         journal.append([head_line(State("lineage-1", Named("default", account.url)), "run-9")])
         journal.close()
-        done = doctor(env=account.env)
-        assert done.code == 0
+        done = doctor(env=account.env).expect(0)
         message = "file:.reconciler/state.json: run run-9 has not ended"
         assert _found(done)["state"] == ("warn", message)
         assert journal.path.exists()
@@ -335,8 +315,7 @@ class TestState:
         of = identity().rpartition("/")[0] + "/1" if is_dead else "another/1/2/3"
         lease = Lease("run-7", "ann", "build-1", "apply", "2001-01-01T00:00:00Z", of, 60.0)
         store.write(Key.LOCK, lease.encoded(), None, "")
-        done = doctor("--state", "file:state.json", env=account.env)
-        assert done.code == 0
+        done = doctor("--state", "file:state.json", env=account.env).expect(0)
         found = _found(done)["lock"]
         assert found[0] == status
         assert "run-7 (ann on build-1" in found[1]
@@ -348,8 +327,7 @@ class TestState:
     def test_git_that_is_missing(
         self, account: Account, tmp_path: Path, doctor: Callable[..., Done]
     ) -> None:
-        done = doctor("--state", "git:origin", env=account.env | {"PATH": str(tmp_path)})
-        assert done.code == 3
+        done = doctor("--state", "git:origin", env=account.env | {"PATH": str(tmp_path)}).expect(3)
         found = _found(done)
         assert found["git"] == ("FAIL", "git:origin needs git, which is not on the PATH")
         assert found["state"][0] == "not checked"
@@ -357,14 +335,12 @@ class TestState:
     def test_git_without_a_repository_and_with(
         self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
     ) -> None:
-        done = doctor("--state", "git:origin", env=account.env)
-        assert done.code == 3
+        done = doctor("--state", "git:origin", env=account.env).expect(3)
         assert _found(done)["git"][0] == "ok"
         assert _found(done)["state"][0] == "FAIL"
         subprocess.run(["git", "init", "-q"], cwd=workspace.root, check=True)
         subprocess.run(["git", "init", "-q", "--bare", "up.git"], cwd=workspace.root, check=True)
-        done = doctor("--state", "git:up.git", env=account.env)
-        assert done.code == 0
+        done = doctor("--state", "git:up.git", env=account.env).expect(0)
         assert _found(done)["state"][1].startswith("git:up.git: none yet")
 
 
@@ -455,8 +431,7 @@ def test_another_package_of_the_same_name_is_named(
     (info / told).write_text(text)
     assert _found(doctor(env=account.env))["installation"][0] == "ok"
     monkeypatch.syspath_prepend(str(info.parent))
-    done = doctor(env=account.env)
-    assert done.code == 3
+    done = doctor(env=account.env).expect(3)
     assert _found(done)["installation"] == (
         "FAIL",
         "reconciler also installs a Python package named reconciler",

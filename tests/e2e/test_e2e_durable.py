@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.sandbox import seeded
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Relays, Sandbox, Workspace
 
 _SECONDS = 45
 _COUNT = 8
@@ -62,9 +63,9 @@ def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
 
 
 @pytest.fixture
-def whole(workspace: Workspace, run: Run, account: Account) -> dict[str, bytes]:
+def whole(workspace: Workspace, account: Account) -> dict[str, bytes]:
     """The files of an import that nothing disturbs."""
-    assert run("import", "--into", "whole", env=account.env).code == 0
+    assert account.run("import", "--into", "whole").code == 0
     return _files(workspace.root / "whole")
 
 
@@ -85,38 +86,31 @@ def ended(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., int]:
     return run
 
 
-def _assert_finished(
-    workspace: Workspace, run: Run, account: Account, whole: dict[str, bytes]
-) -> None:
+def _assert_finished(workspace: Workspace, account: Account, whole: dict[str, bytes]) -> None:
     """What is there is whole, and a merge makes the rest of it, and nothing else."""
     folder = workspace.root / "monitors"
     left = {name: data for name, data in _files(folder).items() if "/." not in f"/{name}"}
     assert left == {name: whole[name] for name in left}
-    done = run("import", "--merge", env=account.env)
+    done = account.run("import", "--merge")
     assert (done.code, "Plan after import: changes" in done.out) == (0, False), done.text
     assert _files(folder) == whole
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 200, 400])
 def test_killed_while_it_writes_a_manifest(
     size: int,
     workspace: Workspace,
-    run: Run,
     account: Account,
     whole: dict[str, bytes],
     ended: Callable[..., int],
 ) -> None:
     assert ended(_TORN, size, account.env) == -signal.SIGXFSZ
-    _assert_finished(workspace, run, account, whole)
+    _assert_finished(workspace, account, whole)
 
 
 def test_killed_between_any_two_steps(
-    workspace: Workspace,
-    run: Run,
-    account: Account,
-    whole: dict[str, bytes],
-    ended: Callable[..., int],
+    workspace: Workspace, account: Account, whole: dict[str, bytes], ended: Callable[..., int]
 ) -> None:
     codes = []
     for step in range(1000):
@@ -124,20 +118,16 @@ def test_killed_between_any_two_steps(
         if codes[-1] != -signal.SIGKILL:
             break
         if step % 4 == 0:
-            _assert_finished(workspace, run, account, whole)
+            _assert_finished(workspace, account, whole)
         for name in _files(workspace.root / "monitors"):
-            (workspace.root / "monitors" / name).unlink()
+            workspace.remove(name)
     assert codes == [-signal.SIGKILL] * (len(codes) - 1) + [0]
     assert len(codes) > _COUNT
     assert _files(workspace.root / "monitors") == whole
 
 
 def test_no_room_for_a_manifest(
-    workspace: Workspace,
-    account: Account,
-    base_env: dict[str, str],
-    run: Run,
-    whole: dict[str, bytes],
+    workspace: Workspace, account: Account, base_env: dict[str, str], whole: dict[str, bytes]
 ) -> None:
     """As on a full disk: the lock and most manifests fit, and the next does not."""
     limit = max(map(len, whole.values())) - 1
@@ -162,63 +152,55 @@ def test_no_room_for_a_manifest(
     (count,) = re.findall(r"([0-9]+) of [0-9]+ files were written", done.stderr)
     assert int(count) == len(written) == 0
     assert "then run the same command again.\n" in done.stderr
-    _assert_finished(workspace, run, account, whole)
+    _assert_finished(workspace, account, whole)
 
 
 @pytest.mark.parametrize("command", [["fmt"], ["pull", "--auto-approve"]])
 def test_what_a_killed_run_leaves_is_removed_by_the_next(
-    command: list[str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
-    ended: Callable[..., int],
+    command: list[str], workspace: Workspace, sandbox: Sandbox, ended: Callable[..., int]
 ) -> None:
     text = manifest("email-smtp", "relay", 1, port=25)
     workspace.write("relay.yaml", text)
     account = sandbox(monitor("email-smtp", 1, port=25))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     account.edit("email-smtp", 1, port=587)
     text = text.replace("kind: email-smtp\n", "") + "kind: email-smtp\n"  # not in order either
     workspace.write("relay.yaml", text)
 
     assert ended(_AT_STEP, 0, account.env, *command) == -signal.SIGKILL
-    assert (workspace.root / "monitors" / "relay.yaml").read_text() == text
+    assert workspace.read("relay.yaml") == text
     assert len(_files(workspace.root / "monitors")) == 2
-    assert run(*command, env=account.env).code == 0
+    assert account.run(*command).code == 0
     assert list(_files(workspace.root / "monitors")) == ["relay.yaml"]
 
 
 def test_a_plan_file_is_whole_or_the_one_before(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run, ended: Callable[..., int]
+    workspace: Workspace, relays: Relays, ended: Callable[..., int]
 ) -> None:
-    account = sandbox(*fleet(3))
+    account = relays(3)
     (workspace.root / "monitors-plans").mkdir()
     command = ["plan", "--out", "monitors-plans/p.json"]
-    assert run(*command, env=account.env).code == 0
+    assert account.run(*command).code == 0
     before = _files(workspace.root / "monitors-plans")
     assert ended(_TORN, 100, account.env, *command) == -signal.SIGXFSZ
     assert ended(_AT_STEP, 0, account.env, *command) == -signal.SIGKILL
     after = _files(workspace.root / "monitors-plans")
     assert after["p.json"] == before["p.json"]
     assert len(after) == 2
-    assert run(*command, env=account.env).code == 0
+    assert account.run(*command).code == 0
     assert list(_files(workspace.root / "monitors-plans")) == ["p.json"]
 
 
-def test_a_merge_tells_of_manifests_that_differ(
-    workspace: Workspace, run: Run, account: Account
-) -> None:
+def test_a_merge_tells_of_manifests_that_differ(workspace: Workspace, account: Account) -> None:
     """Such as one that an editor, or another tool, has left cut off."""
-    assert run("import", env=account.env).code == 0
+    assert account.run("import").code == 0
     cut, gone = sorted((workspace.root / "monitors" / "email-smtp").glob("[!_]*.yaml"))[:2]
     text = cut.read_text()
     cut.write_text(re.sub(r"(hostname: .{5}).*", r"\1", text))
     gone.unlink()
-    done = run("import", "--merge", env=account.env)
+    done = account.run("import", "--merge")
     assert "Plan after import: no changes. 1 unchanged.\n" in done.out
     said = "1 existing manifest differs from AlertSite. To see how, run: reconciler plan\n"
     assert done.out.endswith(said)
-    done = run("import", "--merge", env=account.env)
+    done = account.run("import", "--merge")
     assert done.out.endswith(f"Nothing to import.\n{said}")

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e2e.conftest import manifest, monitor
+
 if TYPE_CHECKING:
-    from e2e.conftest import Fleet, Manifest, Monitor, Run, Sandbox, Workspace
+    from e2e.conftest import Relays, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve", "--edits-only")
 
 
-def test_edits_go_out_and_drift_stays_drift(
-    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
-) -> None:
-    account = sandbox(*fleet(3))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+def test_edits_go_out_and_drift_stays_drift(workspace: Workspace, relays: Relays) -> None:
+    account = relays(3)
+    assert account.apply().code == 0
     account.edit("email-smtp", 1, port=2525)
     account.edit("email-smtp", 2, port=2526)
-    text = (workspace.root / "monitors" / "fleet.yaml").read_text(encoding="utf-8")
+    text = workspace.read("fleet.yaml")
     first, second, third = text.split("---\n")
     edited = (first + "  timeout: 44\n", second, third.replace("port: 587", "port: 465"))
     workspace.write("fleet.yaml", "---\n".join(edited))
     seen = len(account.patches())
 
-    planned = run("plan", "--edits-only", "--json", env=account.env).json
-    applied = run(*APPLY, env=account.env)
-    assert applied.code == 0
-    assert "2 monitors keep changes made in AlertSite" in applied.err
+    planned = account.run("plan", "--edits-only", "--json").json
+    account.run(*APPLY).expect(0, err="2 monitors keep changes made in AlertSite")
     sent = sorted(account.patches()[seen:])
     assert [body for _, body in sent] == [{"timeout": 44}, {"port": 465}]
     fields = [field["field"] for item in planned["changes"] for field in item["fields"]]
@@ -34,28 +32,24 @@ def test_edits_go_out_and_drift_stays_drift(
     assert account.ports() == {1: 2525, 2: 2526, 3: 465}
 
     for _ in range(2):
-        again = run(*APPLY, env=account.env)
-        assert (again.code, "No changes." in again.out) == (0, True)
-        drift = run("drift", "--json", env=account.env)
-        assert drift.code == 2
+        account.run(*APPLY).expect(0, out="No changes.")
+        drift = account.run("drift", "--json").expect(2)
         assert [item["id"] for item in drift.json["monitors"]] == [1, 2]
     assert len(account.patches()) == seen + 2
 
 
 def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
-    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox()
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", name="Relay"))
-    workspace.write("other.yaml", manifest("email-smtp", "other", name="Other"))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    workspace.describe("email-smtp", "relay", name="Relay")
+    workspace.describe("email-smtp", "other", name="Other")
+    assert account.apply().code == 0
     gone = next(item["id"] for item in account.monitors() if item["name"] == "Relay")
     account.delete(gone)
-    done = run(*APPLY, env=account.env)
-    assert done.code == 0
-    assert "1 monitor keeps" in done.err
+    account.run(*APPLY).expect(0, err="1 monitor keeps")
     assert [item["name"] for item in account.monitors()] == ["Other"]
-    assert run("drift", env=account.env).code == 2
+    assert account.run("drift").code == 2
 
 
 def test_it_belongs_to_the_plan_and_not_to_a_file(run: Run, sandbox: Sandbox) -> None:
@@ -65,7 +59,7 @@ def test_it_belongs_to_the_plan_and_not_to_a_file(run: Run, sandbox: Sandbox) ->
 
 
 def test_several_accounts_approve_what_they_apply(
-    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest, monitor: Monitor
+    run: Run, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     found = [sandbox(*(monitor("email-smtp", it, port=25) for it in (1, 2))) for _ in range(2)]
     login = 'username = {env = "ALERTSITE_USERNAME"}\npassword = {env = "ALERTSITE_PASSWORD"}\n'
@@ -73,13 +67,12 @@ def test_several_accounts_approve_what_they_apply(
         f'[defaults]\nmanifests = ["monitors"]\nbudget = {{percent = 100}}\n{login}',
         *(f'[accounts.a{number}]\nurl = "{it.url}"\n' for number, it in enumerate(found)),
     ]
-    (workspace.root / "reconciler.toml").write_text("\n".join(texts), encoding="utf-8")
+    workspace.settings("\n".join(texts))
     for number in (1, 2):
         workspace.write(f"{number}.yaml", manifest("email-smtp", f"r{number}", number, port=25))
     env = dict(found[0].login)
     assert run("apply", "--all-accounts", "--auto-approve", env=env).code == 0
     found[0].edit("email-smtp", 1, port=2525)
     workspace.replace("2.yaml", "port: 25", "port: 587")
-    done = run(*APPLY, "--all-accounts", env=env)
-    assert done.code == 0, done.text
+    run(*APPLY, "--all-accounts", env=env).expect(0)
     assert [account.ports() for account in found] == [{1: 2525, 2: 587}, {1: 25, 2: 587}]

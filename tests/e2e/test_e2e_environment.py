@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Account, Fleet, Run, Sandbox
+    from conftest import Account, Fleet, Relays, Run
 
     from reconciler.context import Clock
 
@@ -20,9 +20,9 @@ _SECRET = "hunter2-c0rrect-h0rse"
 
 
 @pytest.fixture
-def account(fleet: Fleet, sandbox: Sandbox) -> Account:
+def account(relays: Relays) -> Account:
     """An account with one monitor, which one manifest wants to change."""
-    return sandbox(*fleet(1))
+    return relays(1)
 
 
 def _without(account: Account, *names: str) -> dict[str, str]:
@@ -34,9 +34,7 @@ def test_pipeline_without_credentials_never_uses_the_sandbox(
     command: list[str], tmp_path: Path, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
-    done = run(*command, env={"CI": "true"})
-    assert done.code == 3
-    assert "ALERTSITE_USERNAME" in done.err
+    done = run(*command, env={"CI": "true"}).expect(3, err="ALERTSITE_USERNAME")
     assert done.out == ""
     assert not (tmp_path / "work" / ".reconciler").exists()
 
@@ -46,8 +44,8 @@ def test_pipeline_validates_without_credentials(fleet: Fleet, run: Run) -> None:
     assert run("validate", env={"CI": "true"}).code == 0
 
 
-def test_pipeline_with_credentials(account: Account, run: Run) -> None:
-    assert run("plan", env=account.env | {"CI": "true"}).code == 0
+def test_pipeline_with_credentials(account: Account) -> None:
+    assert account.run("plan", env={"CI": "true"}).code == 0
     assert account.calls() == [_LOGIN, _READ]
 
 
@@ -65,11 +63,9 @@ def test_pipeline_with_credentials(account: Account, run: Run) -> None:
     ids=str,
 )
 def test_half_a_login_names_what_is_missing(
-    changes: dict[str, str], named: str, account: Account, run: Run
+    changes: dict[str, str], named: str, account: Account
 ) -> None:
-    done = run("plan", env=account.env | changes)
-    assert done.code == 3
-    assert named in done.err
+    account.run("plan", env=changes).expect(3, err=named)
     assert account.calls() == []
 
 
@@ -82,9 +78,7 @@ def test_url_alone_is_not_enough(account: Account, run: Run) -> None:
 
 def test_empty_token_alone_is_not_the_sandbox(fleet: Fleet, run: Run) -> None:
     fleet(1)
-    done = run("plan", env={"ALERTSITE_TOKEN": ""})
-    assert done.code == 3
-    assert "ALERTSITE_TOKEN" in done.err
+    run("plan", env={"ALERTSITE_TOKEN": ""}).expect(3, err="ALERTSITE_TOKEN")
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=repr)
@@ -94,8 +88,7 @@ def test_login_from_files(end: str, tmp_path: Path, account: Account, run: Run) 
         path = tmp_path / name
         path.write_bytes(f"{value}{end}".encode())
         files[f"{name}_FILE"] = str(path)
-    done = run(*_APPLY, env={"ALERTSITE_URL": account.url, **files})
-    assert done.code == 0
+    run(*_APPLY, env={"ALERTSITE_URL": account.url, **files}).expect(0)
     assert account.live(1)["port"] == 587
 
 
@@ -109,14 +102,12 @@ def test_token_from_a_file(tmp_path: Path, account: Account, run: Run) -> None:
 @pytest.mark.parametrize("name", ["ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN"])
 def test_missing_file_is_named(name: str, account: Account, run: Run) -> None:
     env = _without(account, name) | {f"{name}_FILE": "/nowhere/secret"}
-    done = run("plan", env=env)
-    assert done.code == 3
-    assert f"{name}_FILE: cannot read /nowhere/secret: No such file" in done.err
+    run("plan", env=env).expect(3, err=f"{name}_FILE: cannot read /nowhere/secret: No such file")
     assert account.calls() == []
 
 
-def test_variable_and_its_file_contradict(account: Account, run: Run) -> None:
-    done = run("plan", env=account.env | {"ALERTSITE_PASSWORD_FILE": "/dev/null"})
+def test_variable_and_its_file_contradict(account: Account) -> None:
+    done = account.run("plan", env={"ALERTSITE_PASSWORD_FILE": "/dev/null"})
     assert done.code == 3
     assert "ALERTSITE_PASSWORD and ALERTSITE_PASSWORD_FILE are both set" in done.err
     assert account.calls() == []
@@ -125,24 +116,20 @@ def test_variable_and_its_file_contradict(account: Account, run: Run) -> None:
 def test_token_needs_no_login(account: Account, run: Run) -> None:
     token = account.token()
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": token}
-    done = run(*_APPLY, env=env)
-    assert done.code == 0
+    done = run(*_APPLY, env=env).expect(0)
     assert token not in done.text
     assert account.calls() == [_LOGIN, _READ, "PATCH /monitors/email-smtp/1", _READ]
 
 
 def test_wrong_token_without_a_login_is_refused(account: Account, run: Run) -> None:
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": _SECRET}
-    done = run(*_APPLY, env=env)
-    assert done.code == 4
-    assert "ALERTSITE_TOKEN" in done.err
+    done = run(*_APPLY, env=env).expect(4, err="ALERTSITE_TOKEN")
     assert _SECRET not in done.text
     assert account.calls() == [_READ]
 
 
-def test_expired_token_beside_a_login_is_replaced(account: Account, run: Run) -> None:
-    done = run("plan", env=account.env | {"ALERTSITE_TOKEN": "0" * 32})
-    assert done.code == 0
+def test_expired_token_beside_a_login_is_replaced(account: Account) -> None:
+    account.run("plan", env={"ALERTSITE_TOKEN": "0" * 32}).expect(0)
     assert account.calls() == [_READ, _LOGIN, _READ]
 
 
@@ -168,9 +155,7 @@ def test_url_that_cannot_be_meant(url: str, fleet: Fleet, run: Run) -> None:
     fleet(1)
     done = run(
         "plan", env={"ALERTSITE_URL": url, "ALERTSITE_USERNAME": "u", "ALERTSITE_PASSWORD": _SECRET}
-    )
-    assert done.code == 3
-    assert "ALERTSITE_URL" in done.err
+    ).expect(3, err="ALERTSITE_URL")
     assert _SECRET not in done.text
 
 
@@ -198,15 +183,15 @@ def test_password_in_the_url_is_refused_and_not_repeated(url: str, fleet: Fleet,
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_plain_http_is_for_loopback(host: str, account: Account, run: Run) -> None:
+def test_plain_http_is_for_loopback(host: str, account: Account) -> None:
     url = account.url.replace("127.0.0.1", host)
-    assert run("plan", env=account.env | {"ALERTSITE_URL": f"{url}/"}).code == 0
+    assert account.run("plan", env={"ALERTSITE_URL": f"{url}/"}).code == 0
     assert account.calls() == [_LOGIN, _READ]
 
 
-def test_proxy_of_the_environment_is_not_used_for_loopback(account: Account, run: Run) -> None:
+def test_proxy_of_the_environment_is_not_used_for_loopback(account: Account) -> None:
     proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
-    assert run("plan", env=account.env | proxy).code == 0
+    assert account.run("plan", env=proxy).code == 0
 
 
 @pytest.mark.parametrize("value", [f"{_SECRET}\n", f"{_SECRET} ", f"{_SECRET}é"], ids=repr)
@@ -220,19 +205,12 @@ def test_token_that_no_header_can_hold_is_refused_and_not_printed(
 
 @pytest.mark.parametrize(
     "faults",
-    [
-        [],
-        ["* * body=html"],
-        ["GET * status=401"],
-        ["PATCH * status=503 retry-after=0 times=1"],
-    ],
+    [[], ["* * body=html"], ["GET * status=401"], ["PATCH * status=503 retry-after=0 times=1"]],
     ids=str,
 )
-def test_password_is_in_no_output(
-    faults: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1), faults=faults)
-    done = run(*_APPLY, "--json", env=account.env | {"RECONCILER_DEBUG": "1"})
+def test_password_is_in_no_output(faults: list[str], relays: Relays) -> None:
+    account = relays(1, faults=faults)
+    done = account.apply("--json", env={"RECONCILER_DEBUG": "1"})
     assert "AlertSite: http://127.0.0.1" in done.err
     assert account.login["ALERTSITE_PASSWORD"] not in done.text
     assert {entry["body"]["password"] for entry in account.requests("POST")} == {"***"}

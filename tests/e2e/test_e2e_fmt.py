@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Run, Sandbox, Workspace
 
 HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
 TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"
@@ -48,9 +49,7 @@ def test_files_with_findings_are_left_alone(workspace: Workspace, run: Run) -> N
     bad = ODD.replace("billing_plancode", "plan")
     workspace.write("bad.yaml", bad)
     workspace.write("odd.yaml", ODD.replace("id: 1", "id: 2").replace("name: odd", "name: other"))
-    done = run("fmt")
-    assert done.code == 3
-    assert "monitors/bad.yaml:6:17: unknown-key: unknown key spec.plan" in done.err
+    done = run("fmt").expect(3, err="monitors/bad.yaml:6:17: unknown-key: unknown key spec.plan")
     assert done.err.endswith("Files with findings were not changed.\n1 of 1 file changed.\n")
     assert workspace.read("bad.yaml") == bad
     assert run("fmt", "nowhere").code == 3
@@ -70,9 +69,7 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Run) -> None:
     assert workspace.read("odd.yaml") == text
 
 
-def test_what_accounts_have_alike_is_no_finding(
-    workspace: Workspace, run: Run, manifest: Manifest
-) -> None:
+def test_what_accounts_have_alike_is_no_finding(workspace: Workspace, run: Run) -> None:
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay"))
     override = "kind: Override\napiVersion: reconciler/v1\naddress: email-smtp/relay\n"
     for account in ("prod", "staging"):
@@ -86,7 +83,7 @@ def test_what_accounts_have_alike_is_no_finding(
 
 
 def test_without_a_path_it_takes_the_folders_of_all_accounts(
-    workspace: Workspace, run: Run, manifest: Manifest
+    workspace: Workspace, run: Run
 ) -> None:
     text = manifest("email-smtp", "relay", name="Relay").replace("kind: ", "kind:  ")
     head, kind, rest = text.split("\n", 2)
@@ -94,15 +91,13 @@ def test_without_a_path_it_takes_the_folders_of_all_accounts(
         path = workspace.root / folder / "relay.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(f"{kind}\n{head}\n{rest}", encoding="utf-8")
-    (workspace.root / "reconciler.toml").write_text(
+    workspace.settings(
         '[defaults]\nmanifests = ["shared", "{account}"]\ntoken = {env = "TOKEN"}\n'
         '[accounts.one]\nurl = "http://127.0.0.1:1"\n'
         '[accounts.two]\nurl = "http://127.0.0.1:2"\n'
-        '[accounts.more]\nurl = "http://127.0.0.1:3"\nmanifests = ["more"]\n',
-        encoding="utf-8",
+        '[accounts.more]\nurl = "http://127.0.0.1:3"\nmanifests = ["more"]\n'
     )
-    done = run("fmt")
-    assert done.code == 0, done.err
+    done = run("fmt").expect(0)
     assert done.out.split() == [
         f"{folder}/relay.yaml" for folder in ("more", "one", "shared", "two")
     ]
@@ -134,13 +129,11 @@ class TestTheToolKeepsTheOrder:
         assert run("fmt", "--check").code == 0, written
         assert written.index("timeout") < written.index("# Below" if "#" in text else "alert_note")
         account = sandbox()
-        assert run("apply", "--auto-approve", "--write-ids", env=account.env).code == 0
+        assert account.apply("--write-ids").code == 0
         assert "id: " in workspace.read("relay.yaml")
         assert run("fmt", "--check").code == 0
 
-    def test_pull_and_mv(
-        self, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-    ) -> None:
+    def test_pull_and_mv(self, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
         text = f"{HEAD}metadata: {{name: relay, id: 7}}\nspec:\n  name: R\n"
         workspace.write("a/relay.yaml", f"{text}  hostname: mx\n  note: n\n")
         workspace.write(
@@ -149,18 +142,16 @@ class TestTheToolKeepsTheOrder:
             "spec: {billing_plancode: UBM, enabled: true, timeout: 30}\n",
         )
         account = sandbox(monitor("email-smtp", 7))
-        assert run("apply", "--auto-approve", env=account.env).code == 0
+        assert account.apply().code == 0
         account.edit("email-smtp", 7, timeout=45)
-        assert run("pull", "--auto-approve", env=account.env).code == 0
+        assert account.run("pull", "--auto-approve").code == 0
         assert "\n  timeout: 45\n  note: n\n" in workspace.read("a/relay.yaml")
         assert run("fmt", "--check").code == 0
         assert run("mv", "monitors/a/relay.yaml", "monitors/b/").code == 0
         assert "\n  enabled: true\n  timeout: 45\n" in workspace.read("b/relay.yaml")
         assert run("fmt", "--check").code == 0
 
-    def test_import(
-        self, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-    ) -> None:
+    def test_import(self, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
         kinds = ("email-imap", "email-pop", "email-smtp", "email-round-trip")
         live = [
             monitor(kind, number, name=f"M {number}", alert_note="x", timeout=45, note=str(number))

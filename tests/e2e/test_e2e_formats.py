@@ -3,58 +3,50 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.cli.formats import Subject, formats, renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Relays, Run, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 
 
 @pytest.fixture
-def account(fleet: Callable[..., Any], sandbox: Sandbox) -> Account:
+def account(relays: Relays) -> Account:
     """Two monitors that have another port than their manifests."""
-    account: Account = sandbox(*fleet(2))
+    account: Account = relays(2)
     return account
 
 
-def test_a_file_beside_the_text(account: Account, workspace: Workspace, run: Run) -> None:
-    done = run("plan", "--format", "json=plan.json", env=account.env)
+def test_a_file_beside_the_text(account: Account, workspace: Workspace) -> None:
+    done = account.run("plan", "--format", "json=plan.json")
     assert done.code == 0
     assert "Plan: 0 to add, 2 to change, 0 to destroy." in done.out
     plan = json.loads((workspace.root / "plan.json").read_text())
-    assert plan == run("plan", "--format", "json", env=account.env).json
-    assert plan == run("plan", "--json", env=account.env).json
+    assert plan == account.run("plan", "--format", "json").json
+    assert plan == account.run("plan", "--json").json
 
 
-def test_text_in_a_file_beside_json(account: Account, workspace: Workspace, run: Run) -> None:
-    done = run("plan", "--json", "--format", "text=plan.txt", env=account.env)
+def test_text_in_a_file_beside_json(account: Account, workspace: Workspace) -> None:
+    done = account.run("plan", "--json", "--format", "text=plan.txt")
     assert done.json["summary"]["update"] == 2
     assert "Plan: 0 to add, 2 to change" in (workspace.root / "plan.txt").read_text()
 
 
-def test_a_file_is_written_though_the_run_fails(
-    fleet: Callable[..., Any], sandbox: Sandbox, workspace: Workspace, run: Run
-) -> None:
-    account = sandbox(*fleet(2), faults=["PATCH */1 status=400"])
-    done = run(*_APPLY, "--format", "json=result.json", env=account.env)
-    assert done.code == 7
+def test_a_file_is_written_though_the_run_fails(relays: Relays, workspace: Workspace) -> None:
+    account = relays(2, faults=["PATCH */1 status=400"])
+    done = account.apply("--format", "json=result.json").expect(7)
     assert json.loads((workspace.root / "result.json").read_text())["exit_code"] == 7
     assert "Apply incomplete!" in done.out
 
 
-def test_a_plan_with_a_refusal_is_written_too(
-    account: Account, manifest: Manifest, workspace: Workspace, run: Run
-) -> None:
-    workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
-    done = run("plan", "--format", "json=plan.json", env=account.env)
-    assert done.code == 5
+def test_a_plan_with_a_refusal_is_written_too(account: Account, workspace: Workspace) -> None:
+    workspace.describe("email-smtp", "odd", 99)
+    account.run("plan", "--format", "json=plan.json").expect(5)
     assert json.loads((workspace.root / "plan.json").read_text())["summary"]["refused"] == 1
 
 
@@ -75,43 +67,38 @@ def test_a_plan_with_a_refusal_is_written_too(
         (["plan", "--format", "json=-"], "- is not the name of a file"),
     ],
 )
-def test_what_cannot_be_meant(arguments: list[str], words: str, account: Account, run: Run) -> None:
-    done = run(*arguments, env=account.env)
-    assert done.code == 64
-    assert words in done.err
+def test_what_cannot_be_meant(arguments: list[str], words: str, account: Account) -> None:
+    account.run(*arguments).expect(64, err=words)
     assert account.calls() == []
 
 
-def test_a_wrong_format_names_those_of_the_command(account: Account, run: Run) -> None:
-    done = run("plan", "--format", "yaml", env=account.env)
+def test_a_wrong_format_names_those_of_the_command(account: Account) -> None:
+    done = account.run("plan", "--format", "yaml")
     assert f"Formats of this command: {', '.join(formats(Subject.PLAN))}." in done.err
 
 
-def test_json_has_one_spelling_everywhere(account: Account, run: Run) -> None:
-    assert run("plan", "-o", "json", env=account.env).json["changes"]
+def test_json_has_one_spelling_everywhere(account: Account) -> None:
+    assert account.run("plan", "-o", "json").json["changes"]
     for line in (("list",), ("render", "email-smtp/relay-01")):
-        long, short = (
-            run(*line, *flags, env=account.env) for flags in (["--json"], ["-o", "json"])
-        )
+        long, short = (account.run(*line, *flags) for flags in (["--json"], ["-o", "json"]))
         assert long.json == short.json
-        both = run(*line, "--json", "-o", "json", env=account.env)
+        both = account.run(*line, "--json", "-o", "json")
         assert both.json == short.json
-    done = run("list", "--json", "-o", "csv", env=account.env)
+    done = account.run("list", "--json", "-o", "csv")
     assert (done.code, "--json and -o csv cannot be used together" in done.err) == (64, True)
 
 
-def test_json_twice_is_json(account: Account, run: Run) -> None:
-    assert run("plan", "--json", "--format", "json", env=account.env).json["changes"]
+def test_json_twice_is_json(account: Account) -> None:
+    assert account.run("plan", "--json", "--format", "json").json["changes"]
 
 
 def test_a_file_that_cannot_be_written_hides_nothing(
-    account: Account, workspace: Workspace, run: Run
+    account: Account, workspace: Workspace
 ) -> None:
     (workspace.root / "result").symlink_to("nowhere/result")
-    done = run(*_APPLY, "--format", "json=result", env=account.env)
-    assert done.code == 3
-    assert "Apply complete!" in done.out
-    assert "result cannot be written" in done.err
+    account.apply("--format", "json=result").expect(
+        3, out="Apply complete!", err="result cannot be written"
+    )
     assert account.ports() == {1: 587, 2: 587}
 
 
@@ -171,15 +158,12 @@ class TestUnderGitHubActions:
         self, env: dict[str, str], workspace: Workspace, run: Run
     ) -> None:
         (workspace.root / "summary").write_text("x" * 1024 * 1024)
-        done = run("plan", "--format", "github", env=env)
-        assert done.code == 0
-        assert "The summary of this step is full" in done.err
+        run("plan", "--format", "github", env=env).expect(0, err="The summary of this step is full")
         assert (workspace.root / "summary").stat().st_size == 1024 * 1024
 
     def test_a_file_of_the_runner_that_cannot_be_written(
         self, env: dict[str, str], run: Run
     ) -> None:
-        done = run("plan", "--format", "github", env=env | {"GITHUB_OUTPUT": "nowhere/output"})
-        assert done.code == 3
-        assert "GITHUB_OUTPUT names, cannot be written" in done.err
-        assert "Correct these variables" in done.err
+        run("plan", "--format", "github", env=env | {"GITHUB_OUTPUT": "nowhere/output"}).expect(
+            3, err=("GITHUB_OUTPUT names, cannot be written", "Correct these variables")
+        )

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from e2e.conftest import monitor
 
 from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _FIELDS: Mapping[str, Any] = {
@@ -138,19 +139,15 @@ def _spelt(url: str, spell: Callable[[dict[str, Any]], dict[str, Any]]) -> Itera
 def test_what_was_applied_fits_in_any_spelling(
     workspace: Workspace,
     run: Run,
-    manifest: Manifest,
-    monitor: Monitor,
     sandbox: Sandbox,
     spelling: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", 7, **_FIELDS))
+    workspace.describe("email-smtp", "one", 7, **_FIELDS)
     account = sandbox(monitor("email-smtp", 7, port=25))
     with _spelt(account.url, spelling) as url:
         env = account.env | {"ALERTSITE_URL": url}
-        applied = run(*_APPLY, env=env)
-        assert applied.code == 0, applied.text
-        again = run("plan", "--detailed-exitcode", env=env)
-        assert (again.code, "No changes. 1 unchanged." in again.out) == (0, True), again.text
+        run(*_APPLY, env=env).expect(0)
+        run("plan", "--detailed-exitcode", env=env).expect(0, out="No changes. 1 unchanged.")
         assert run("drift", env=env).code == 0
     assert len(account.patches()) == 1
 
@@ -158,77 +155,73 @@ def test_what_was_applied_fits_in_any_spelling(
 def test_an_import_takes_any_spelling(
     workspace: Workspace,
     run: Run,
-    monitor: Monitor,
     sandbox: Sandbox,
     spelling: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     account = sandbox(monitor("email-smtp", 7, **_FIELDS))
     with _spelt(account.url, spelling) as url:
         env = account.env | {"ALERTSITE_URL": url}
-        imported = run("import", env=env)
-        assert imported.code == 0, imported.text
+        run("import", env=env).expect(0)
         (path,) = (workspace.root / "monitors").rglob("*.yaml")
         text = path.read_text(encoding="utf-8")
         assert all(f"  {name}:" in text for name in _FIELDS)
         assert "country" not in text
-        again = run("plan", "--detailed-exitcode", env=env)
-        assert (again.code, "No changes. 1 unchanged." in again.out) == (0, True), again.text
+        run("plan", "--detailed-exitcode", env=env).expect(0, out="No changes. 1 unchanged.")
 
 
 class TestHomeLocation:
     POOL: Mapping[str, Any] = {"locations": [{"id": 10}, {"id": 20}], "home_location": 10}
 
     @pytest.fixture
-    def account(self, monitor: Monitor, sandbox: Sandbox) -> Account:
+    def account(self, sandbox: Sandbox) -> Account:
         return sandbox(monitor("email-pop", 7, **self.POOL))
 
     def test_it_goes_out_with_new_locations_as_alertsite_has_it(
-        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
+        self, account: Account, workspace: Workspace
     ) -> None:
         locations = [{"id": 10}, {"id": 30}]
-        workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
-        plan = run("plan", env=account.env)
+        workspace.describe("email-pop", "one", 7, locations=locations)
+        plan = account.run("plan")
         assert "home_location: 10 (unchanged, sent with locations)" in plan.out
-        why = run("why", "email-pop/one.home_location", env=account.env)
+        why = account.run("why", "email-pop/one.home_location")
         assert "unchanged, sent with locations" in why.out
-        assert run(*_APPLY, env=account.env).code == 0
+        assert account.apply().code == 0
         sent = {"home_location": 10, "locations": locations}
         assert account.patches() == [("/monitors/email-pop/7", sent)]
-        again = run("plan", "--detailed-exitcode", env=account.env)
+        again = account.run("plan", "--detailed-exitcode")
         assert (again.code, "released" in again.out) == (0, False)
 
     def test_it_is_not_recorded_even_if_the_second_look_fails(
-        self, workspace: Workspace, run: Run, manifest: Manifest, monitor: Monitor, sandbox: Sandbox
+        self, workspace: Workspace, sandbox: Sandbox
     ) -> None:
         locations = [{"id": 10}, {"id": 30}]
-        workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
+        workspace.describe("email-pop", "one", 7, locations=locations)
         faults = ["GET /monitors status=403 skip=1 times=1"]
         account = sandbox(monitor("email-pop", 7, **self.POOL), faults=faults)
-        assert run(*_APPLY, env=account.env).code == 7
-        shown = run("state", "show", "email-pop/one", env=account.env)
+        assert account.apply().code == 7
+        shown = account.run("state", "show", "email-pop/one")
         assert ("locations" in shown.out, "home_location" in shown.out) == (True, False)
-        again = run("plan", "--detailed-exitcode", env=account.env)
+        again = account.run("plan", "--detailed-exitcode")
         assert (again.code, "released" in again.out) == (0, False)
 
     def test_it_is_not_left_out_of_new_locations(
-        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
+        self, account: Account, workspace: Workspace
     ) -> None:
         locations = [{"id": 20}, {"id": 30}]
-        workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
-        refused = run(*_APPLY, env=account.env)
+        workspace.describe("email-pop", "one", 7, locations=locations)
+        refused = account.apply()
         assert refused.code == 5
         assert "locations would become 20, 30, without the home_location 10" in refused.text
         assert "Write home_location in the manifest" in refused.text
         assert account.patches() == []
         fields = {"locations": locations, "home_location": 30}
-        workspace.write("one.yaml", manifest("email-pop", "one", 7, **fields))
-        assert run(*_APPLY, env=account.env).code == 0
+        workspace.describe("email-pop", "one", 7, **fields)
+        assert account.apply().code == 0
         assert account.live(7)["home_location"] == 30
 
     def test_what_cannot_be_sent_can_be_pulled(
-        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
+        self, account: Account, workspace: Workspace
     ) -> None:
-        workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=[{"id": 30}]))
-        pulled = run("pull", "--all", "--auto-approve", env=account.env)
-        assert pulled.code == 0, pulled.text
-        assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+        workspace.describe("email-pop", "one", 7, locations=[{"id": 30}])
+        account.run("pull", "--all", "--auto-approve").expect(0)
+        assert account.run("plan", "--detailed-exitcode").code == 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Relays, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
@@ -33,7 +33,7 @@ def commit(workspace: Workspace, git: Callable[..., str]) -> Callable[[], str]:
 
 @pytest.fixture
 def two(
-    workspace: Workspace, commit: Callable[[], str], manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, commit: Callable[[], str], sandbox: Sandbox
 ) -> tuple[Account, str, str]:
     """An account to which two commits were applied, the second with six more monitors."""
     account = sandbox()
@@ -41,30 +41,28 @@ def two(
     def write(*numbers: int) -> str:
         for number in numbers:
             name = f"relay-{number:02}"
-            workspace.write(f"{name}.yaml", manifest("email-smtp", name, port=number, name=name))
+            workspace.describe("email-smtp", name, port=number, name=name)
         return commit()
 
     first = write(*range(1, 31))
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
     second = write(*range(31, 37))
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
     return account, first, second
 
 
 def test_an_old_pipeline_that_runs_again_is_refused(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], run: Run
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str]
 ) -> None:
     account, first, second = two
     git(workspace.root, "checkout", "--quiet", first)
     for more in ((), ("--prune",), ("--target", "*/relay-01")):
-        done = run(*_APPLY, *more, env=account.env)
-        assert done.code == 5
-        assert f"{first[:12]} is older than {second[:12]}" in done.err
-        assert "--allow-older" in done.err
+        done = account.apply(*more).expect(
+            5, err=(f"{first[:12]} is older than {second[:12]}", "--allow-older")
+        )
     assert len(account.monitors()) == 36
     for more in ((), ("--offline",), ("--out", "p.json"), ("--json",)):
-        planned = run("plan", *more, env=account.env)
-        assert planned.code == 0
+        planned = account.run("plan", *more).expect(0)
         assert (
             planned.err.count(
                 f"Warning: the manifests are of an old commit: {first[:12]} is older than "
@@ -73,22 +71,21 @@ def test_an_old_pipeline_that_runs_again_is_refused(
             == 1
         )
 
-    done = run(*_PRUNE, "--allow-older", "--json", env=account.env)
-    assert done.code == 0
+    done = account.run(*_PRUNE, "--allow-older", "--json").expect(0)
     assert done.json["generation"] == {"commit": first, "dirty": False}
     assert len(account.monitors()) == 30
     assert workspace.state()["generation"] == {"commit": first, "dirty": False}
     git(workspace.root, "checkout", "--quiet", second)
-    assert "old commit" not in run("plan", env=account.env).err
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert "old commit" not in account.run("plan").err
+    assert account.run(*_PRUNE).code == 0
 
 
 def test_a_revert_is_a_new_commit(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], run: Run
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str]
 ) -> None:
     account, _, second = two
     git(workspace.root, "revert", "--no-edit", second)
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
     assert len(account.monitors()) == 30
 
 
@@ -97,17 +94,16 @@ def test_an_apply_without_changes_counts_too(
     two: tuple[Account, str, str],
     commit: Callable[[], str],
     git: Callable[..., str],
-    run: Run,
 ) -> None:
     account, _, second = two
     third = commit()
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
     state = workspace.state()
     assert state["generation"] == {"commit": third, "dirty": False}
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
     assert workspace.state() == state  # nothing is saved where nothing has moved
     git(workspace.root, "checkout", "--quiet", second)
-    assert run(*_PRUNE, env=account.env).code == 5
+    assert account.run(*_PRUNE).code == 5
 
 
 def test_an_apply_of_a_part_does_not_stand_for_all(
@@ -115,65 +111,55 @@ def test_an_apply_of_a_part_does_not_stand_for_all(
     two: tuple[Account, str, str],
     commit: Callable[[], str],
     git: Callable[..., str],
-    run: Run,
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
     commit()
-    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert account.apply("--target", "*/relay-01").code == 0
     assert workspace.state()["generation"]["commit"] == second
     git(workspace.root, "checkout", "--quiet", second)
-    assert run(*_PRUNE, env=account.env).code == 0
+    assert account.run(*_PRUNE).code == 0
 
 
 def test_what_was_begun_counts_although_it_failed(
-    workspace: Workspace,
-    fleet: Fleet,
-    commit: Callable[[], str],
-    sandbox: Sandbox,
-    git: Callable[..., str],
-    run: Run,
+    workspace: Workspace, relays: Relays, commit: Callable[[], str], git: Callable[..., str]
 ) -> None:
-    account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
+    account = relays(3, faults=["PATCH */2 status=400"])
     first = commit()
     second = commit()
-    assert run(*_PRUNE, env=account.env).code == 7
+    assert account.run(*_PRUNE).code == 7
     assert workspace.state()["generation"] == {"commit": second, "dirty": False}
     git(workspace.root, "checkout", "--quiet", first)
-    assert run(*_PRUNE, env=account.env).code == 5
+    assert account.run(*_PRUNE).code == 5
 
 
 def test_what_was_refused_does_not_count(
-    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], run: Run
+    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str]
 ) -> None:
     account, _, second = two
     for number in range(1, 31):
-        (workspace.root / "monitors" / f"relay-{number:02}.yaml").unlink()
+        workspace.remove(f"relay-{number:02}.yaml")
     commit()
     (workspace.root / "reconciler.toml").unlink()  # with which nothing exceeds the budget
-    assert run(*_PRUNE, env=account.env).code == 5
+    assert account.run(*_PRUNE).code == 5
     assert workspace.state()["generation"]["commit"] == second
 
 
 def test_changes_that_are_not_committed_are_said(
-    workspace: Workspace, two: tuple[Account, str, str], run: Run
+    workspace: Workspace, two: tuple[Account, str, str]
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
-    done = run(*_APPLY, env=account.env)
+    done = account.apply()
     assert f"commit {second[:12]} with uncommitted changes" in done.err
     assert workspace.state()["generation"] == {"commit": second, "dirty": True}
     workspace.replace("relay-01.yaml", "port: 101\n", "port: 1\n")
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert workspace.state()["generation"] == {"commit": second, "dirty": False}
 
 
 def test_what_cannot_be_told_is_permitted_and_said(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    git: Callable[..., str],
-    run: Run,
-    tmp_path: Path,
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], tmp_path: Path
 ) -> None:
     account, first, second = two
     state = f"file:{workspace.root}/.reconciler/state.json"
@@ -183,39 +169,32 @@ def test_what_cannot_be_told_is_permitted_and_said(
         tmp_path,
         *("clone", "--quiet", "--depth=1", "--branch=old", workspace.root.as_uri(), str(shallow)),
     )
-    done = run(*_APPLY, "--state", state, env=account.env, cwd=shallow)
-    assert done.code == 0
-    assert f"whether commit {first[:12]} is older than {second[:12]}" in done.err
-    assert "fetch-depth: 0" in done.err
+    account.apply("--state", state, cwd=shallow).expect(
+        0, err=(f"whether commit {first[:12]} is older than {second[:12]}", "fetch-depth: 0")
+    )
 
     git(workspace.root, "checkout", "--quiet", "--orphan", "other")
     git(workspace.root, "commit", "--quiet", "--message", "rewritten")
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
-    assert "does not descend from" in done.err
+    account.apply().expect(0, err="does not descend from")
 
     plain = tmp_path / "plain"
     (workspace.root / "monitors").rename(plain)
-    done = run(*_APPLY, "--state", state, "--manifests", str(plain), env=account.env)
+    done = account.apply("--state", state, "--manifests", str(plain))
     assert done.code == 0
     assert "The manifests are in no commit" in done.err
 
 
 def test_a_saved_plan_knows_its_commit(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    git: Callable[..., str],
-    run: Run,
-    tmp_path: Path,
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], tmp_path: Path
 ) -> None:
     account, first, second = two
     git(workspace.root, "checkout", "--quiet", first)
-    assert run("plan", "--prune", "--out", "p.json", env=account.env).code == 0
+    assert account.run("plan", "--prune", "--out", "p.json").code == 0
     assert json.loads((workspace.root / "p.json").read_bytes())["basis"]["generation"] == {
         "commit": first,
         "dirty": False,
     }
-    assert run("apply", "p.json", env=account.env).code == 5
+    assert account.run("apply", "p.json").code == 5
     # Elsewhere, without Git, the plan is all that tells.
     bare = tmp_path / "bare"
     (bare / "monitors").mkdir(parents=True)
@@ -223,6 +202,6 @@ def test_a_saved_plan_knows_its_commit(
         (bare / "monitors" / path.name).write_bytes(path.read_bytes())
     (bare / "reconciler.toml").write_bytes((workspace.root / "reconciler.toml").read_bytes())
     state = f"file:{workspace.root}/.reconciler/state.json"
-    done = run("apply", str(workspace.root / "p.json"), "--state", state, env=account.env, cwd=bare)
+    done = account.run("apply", str(workspace.root / "p.json"), "--state", state, cwd=bare)
     assert (done.code, second[:12] in done.err) == (0, True), done.err
     assert f"whether commit {first[:12]} is older than" in done.err

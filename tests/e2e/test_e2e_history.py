@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.state_store import Key, Lease
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Manifest, Monitor, Run, Sandbox, Start
+    from conftest import Run, Sandbox, Start
 
     from .conftest import Account, Done, Place, Workspace
 
@@ -47,26 +48,20 @@ class Fleet:
         return self.run("undo", run, "--auto-approve", "--allow-loss", "9", *arguments)
 
     def history(self, *arguments: str) -> list[dict[str, Any]]:
-        done = self.run("history", *arguments, "--json")
-        assert done.code == 0, done.text
+        done = self.run("history", *arguments, "--json").expect(0)
         check(done.json, "history")
         runs: list[dict[str, Any]] = done.json["runs"]
         return runs
 
     def is_as_described(self) -> bool:
         """Whether a plan of the manifests, with every orphan retired, is empty."""
-        done = self.run("plan", "--prune", "--json")
-        assert done.code == 0, done.text
+        done = self.run("plan", "--prune", "--json").expect(0)
         return not done.json["changes"] and not done.json["bindings"]
 
 
 @pytest.fixture
 def fleet(
-    request: pytest.FixtureRequest,
-    places: Callable[[str], Place],
-    sandbox: Sandbox,
-    run: Run,
-    monitor: Monitor,
+    request: pytest.FixtureRequest, places: Callable[[str], Place], sandbox: Sandbox, run: Run
 ) -> Fleet:
     """A fleet on the store that the parameter `kind` names; a file if it has none."""
     params = getattr(request.node, "callspec", None)
@@ -76,9 +71,7 @@ def fleet(
 
 
 @EVERYWHERE
-def test_a_run_is_told_and_taken_back(
-    kind: str, fleet: Fleet, manifest: Manifest, git: Callable[..., str]
-) -> None:
+def test_a_run_is_told_and_taken_back(kind: str, fleet: Fleet, git: Callable[..., str]) -> None:
     """It updates one monitor, creates one and deletes one; taking it back is taken back too."""
     relay = manifest("email-smtp", "relay", 1, port=25, name="Relay")
     old = manifest("email-imap", "old", name="Old", timeout=20)
@@ -87,11 +80,9 @@ def test_a_run_is_told_and_taken_back(
     fleet.apply()
     before = {item["name"]: item for item in fleet.account.monitors()}
 
-    fleet.at.write(
-        "relay.yaml", manifest("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
-    )
-    (fleet.at.root / "monitors" / "old.yaml").unlink()
-    fleet.at.write("new.yaml", manifest("email-pop", "new", name="New"))
+    fleet.at.describe("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
+    fleet.at.remove("old.yaml")
+    fleet.at.describe("email-pop", "new", name="New")
     run = fleet.apply(
         GITHUB_ACTOR="ann",
         GITHUB_SERVER_URL="https://github.example",
@@ -115,10 +106,9 @@ def test_a_run_is_told_and_taken_back(
         assert "\nActor: ann\n" in shown
         assert f"\nRun: {run}\n" in shown
 
-    done = fleet.undo(run)
-    assert done.code == 0, done.text
-    assert "email-imap/old gets a new id" in done.err
-    assert "The manifests still have what the run applied" in done.err
+    fleet.undo(run).expect(
+        0, err=("email-imap/old gets a new id", "The manifests still have what the run applied")
+    )
     after = {item["name"]: item for item in fleet.account.monitors()}
     assert after.keys() == {"Relay", "Old"}
     assert after["Relay"] == before["Relay"]
@@ -129,30 +119,27 @@ def test_a_run_is_told_and_taken_back(
     described = {path: path.read_text() for path in (fleet.at.root / "monitors").iterdir()}
     fleet.at.write("relay.yaml", relay)
     fleet.at.write("old.yaml", old)
-    (fleet.at.root / "monitors" / "new.yaml").unlink()
+    fleet.at.remove("new.yaml")
     assert fleet.is_as_described()
 
-    again = fleet.undo(undone["id"])
-    assert again.code == 0, again.text
-    (fleet.at.root / "monitors" / "old.yaml").unlink()
+    fleet.undo(undone["id"]).expect(0)
+    fleet.at.remove("old.yaml")
     for path, text in described.items():
         path.write_text(text)
     assert fleet.is_as_described()
 
 
 @pytest.fixture
-def changed(fleet: Fleet, manifest: Manifest) -> tuple[Fleet, str]:
+def changed(fleet: Fleet) -> tuple[Fleet, str]:
     """A fleet, and the run that set port and timeout of its one monitor."""
-    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, name="Relay"))
+    fleet.at.describe("email-smtp", "relay", 1, port=25, name="Relay")
     fleet.apply()
     text = manifest("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
     fleet.at.write("relay.yaml", text)
     return fleet, fleet.apply()
 
 
-def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
-    fleet: Fleet, manifest: Manifest
-) -> None:
+def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(fleet: Fleet) -> None:
     fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
     other = fleet.account.create("email-smtp", port=25, **fields)
 
@@ -166,8 +153,7 @@ def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
     write(587)
     run = fleet.apply()
     fleet.account.edit("email-smtp", 1, port=2525)
-    done = fleet.undo(run, "--json")
-    assert done.code == 7, done.text
+    done = fleet.undo(run, "--json").expect(7)
     assert fleet.account.ports() == {1: 2525, other: 25}
     assert "email-smtp/relay" in done.err
     assert "port has changed since the run" in done.err
@@ -181,13 +167,11 @@ def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
 
 def test_a_plan_of_an_undo_is_saved_and_applied_once(changed: tuple[Fleet, str]) -> None:
     fleet, run = changed
-    done = fleet.run("undo", run[:-2], "--out", "back.json")
-    assert done.code == 0, done.text
+    done = fleet.run("undo", run[:-2], "--out", "back.json").expect(0)
     assert fleet.account.ports() == {1: 587}
     assert "  ~ email-smtp/relay (id 1)\n      port: 587 → 25\n" in done.out
     assert "email-smtp/relay" in fleet.run("show", "back.json").out
-    applied = fleet.run("apply", "back.json", "--allow-loss", "1")
-    assert applied.code == 0, applied.text
+    fleet.run("apply", "back.json", "--allow-loss", "1").expect(0)
     assert fleet.account.live(1)["timeout"] == 30
     assert fleet.history()[0]["undoes"] == run
     fleet.apply("--allow-loss", "1")
@@ -224,24 +208,18 @@ def test_the_budget_holds_and_is_of_the_whole_fleet(changed: tuple[Fleet, str]) 
     assert fleet.account.ports() == {1: 587}
 
 
-def test_a_protected_monitor_that_a_run_created_stays(fleet: Fleet, manifest: Manifest) -> None:
+def test_a_protected_monitor_that_a_run_created_stays(fleet: Fleet) -> None:
     text = manifest("email-pop", "kept", name="Kept") + "lifecycle: {protect: true}\n"
     fleet.at.write("kept.yaml", text)
     run = fleet.apply()
-    done = fleet.undo(run)
-    assert done.code == 5, done.text
-    assert "its lifecycle protects it" in done.out
+    fleet.undo(run).expect(5, out="its lifecycle protects it")
     assert "Kept" in {item["name"] for item in fleet.account.monitors()}
 
 
-def test_a_secret_is_neither_kept_nor_taken_back(
-    fleet: Fleet, manifest: Manifest, tmp_path: Any
-) -> None:
+def test_a_secret_is_neither_kept_nor_taken_back(fleet: Fleet, tmp_path: Any) -> None:
     def write(variable: str, port: int) -> None:
         secret = {"pop3_password": {"secretRef": {"env": variable}}}
-        fleet.at.write(
-            "box.yaml", manifest("email-pop", "box", name="Box", port=port, extra=secret)
-        )
+        fleet.at.describe("email-pop", "box", name="Box", port=port, extra=secret)
 
     env = {"ONE": "sesame-one-1", "TWO": "sesame-two-2", "RECONCILER_SECRET_KEY": "k" * 40}
     write("ONE", 110)
@@ -257,7 +235,7 @@ def test_a_secret_is_neither_kept_nor_taken_back(
     assert "sesame" not in kept + done.text
 
 
-def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet, manifest: Manifest) -> None:
+def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet) -> None:
     """An adopted monitor must not be left to be retired as an orphan."""
     old = manifest("email-smtp", "old", name="Relay", port=25)
     fleet.at.write("relay.yaml", old)
@@ -265,40 +243,32 @@ def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet, manifest: 
     renamed = manifest("email-smtp", "new", name="Relay", port=587)
     fleet.at.write("relay.yaml", renamed.replace("  name: new", "  name: new\n  previously: [old]"))
     moved = fleet.apply()
-    done = fleet.undo(moved)
-    assert done.code == 0, done.text
+    fleet.undo(moved).expect(0)
     fleet.at.write("relay.yaml", old)
     assert fleet.is_as_described()
     assert fleet.account.ports() == {1: 25}
-    back = fleet.undo(adopted)
-    assert back.code == 0, back.text
-    assert "unbound" in back.out
-    (fleet.at.root / "monitors" / "relay.yaml").unlink()
+    fleet.undo(adopted).expect(0, out="unbound")
+    fleet.at.remove("relay.yaml")
     fleet.at.write("other.yaml", manifest("email-pop", "x", name="X"))
     fleet.apply()
     assert 1 in fleet.account.ports()
-    repeated = fleet.undo(adopted)
-    assert repeated.code == 5
-    assert "nothing in run" in repeated.err
+    fleet.undo(adopted).expect(5, err="nothing in run")
 
 
-def test_what_is_asked_for_and_is_not_there(
-    fleet: Fleet, manifest: Manifest, tmp_path: Path
-) -> None:
+def test_what_is_asked_for_and_is_not_there(fleet: Fleet, tmp_path: Path) -> None:
     assert fleet.run("history").err.endswith(": no runs yet.\n")
     assert fleet.run("undo", "nothing").code == 64
     assert fleet.run("history", "show", "nothing").code == 64
     assert fleet.run("history", "relay").code == 64
-    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587, name="Relay"))
+    fleet.at.describe("email-smtp", "relay", 1, port=587, name="Relay")
     run = fleet.apply()
-    done = fleet.undo(run, "--target", "email-pop/*")
-    assert (done.code, "matches nothing that run" in done.err) == (64, True), done.text
+    fleet.undo(run, "--target", "email-pop/*").expect(64, err="matches nothing that run")
     assert fleet.history("--limit", "1")[0]["id"] == run
     before = fleet.run("apply", "--auto-approve")
     assert "To undo it" not in before.err
     assert len(fleet.history()) == 1
     (older,) = (path for path in tmp_path.rglob("*.runs/*") if run in path.name)
-    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, name="Relay"))
+    fleet.at.describe("email-smtp", "relay", 1, port=25, name="Relay")
     newer = fleet.apply()
     older.write_text("{")
     assert [one["id"] for one in fleet.history("--limit", "1")] == [newer]
@@ -312,21 +282,18 @@ class TestTheLastRun:
     """What `undo last` takes back."""
 
     @pytest.fixture
-    def ports(self, fleet: Fleet, manifest: Manifest) -> Callable[[int], str]:
+    def ports(self, fleet: Fleet) -> Callable[[int], str]:
         """Applies a port of the one monitor; the id of the run."""
 
         def apply(port: int) -> str:
-            fleet.at.write(
-                "relay.yaml", manifest("email-smtp", "relay", 1, port=port, name="Relay")
-            )
+            fleet.at.describe("email-smtp", "relay", 1, port=port, name="Relay")
             return fleet.apply()
 
         return apply
 
     def undone(self, fleet: Fleet, *arguments: str) -> tuple[str | None, int]:
         """The run that is taken back, and the port of the monitor since."""
-        done = fleet.undo("last", *arguments)
-        assert done.code == 0, done.text
+        fleet.undo("last", *arguments).expect(0)
         return fleet.history()[0]["undoes"], fleet.account.ports()[1]
 
     def test_it_is_the_last_one_that_is_not_undone(
@@ -335,8 +302,7 @@ class TestTheLastRun:
         first, second = ports(26), ports(27)
         assert self.undone(fleet) == (second, 26)
         assert self.undone(fleet) == (first, 25)
-        done = fleet.undo("last")
-        assert (done.code, "has no run to undo" in done.err) == (64, True), done.text
+        fleet.undo("last").expect(64, err="has no run to undo")
 
     def test_an_undo_that_is_undone_has_not_undone(
         self, fleet: Fleet, ports: Callable[[int], str]
@@ -347,9 +313,7 @@ class TestTheLastRun:
         assert fleet.undo(fleet.history()[0]["id"]).code == 0
         assert self.undone(fleet) == (second, 26)
 
-    def test_an_undo_that_was_not_completed_is_repeated(
-        self, fleet: Fleet, manifest: Manifest
-    ) -> None:
+    def test_an_undo_that_was_not_completed_is_repeated(self, fleet: Fleet) -> None:
         fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
         other = fleet.account.create("email-smtp", port=25, **fields)
         for name, number in (("relay", 1), ("other", other)):
@@ -362,14 +326,13 @@ class TestTheLastRun:
         assert self.undone(fleet) == (run, 25)
 
     def test_a_run_that_changed_nothing_is_none(
-        self, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run
+        self, sandbox: Sandbox, workspace: Workspace
     ) -> None:
         account = sandbox(faults=["POST /monitors/email-smtp status=400 times=1"])
-        workspace.write("relay.yaml", manifest("email-smtp", "relay"))
-        assert run("apply", "--auto-approve", env=account.env).code != 0
-        assert len(run("history", "--json", env=account.env).json["runs"]) == 1
-        done = run("undo", "last", env=account.env)
-        assert (done.code, "has no run to undo" in done.err) == (64, True), done.text
+        workspace.describe("email-smtp", "relay")
+        assert account.apply().code != 0
+        assert len(account.run("history", "--json").json["runs"]) == 1
+        account.run("undo", "last").expect(64, err="has no run to undo")
 
     def test_a_record_that_cannot_be_read_may_be_it(
         self, fleet: Fleet, ports: Callable[[int], str], tmp_path: Path
@@ -398,11 +361,9 @@ class TestTheLastRun:
     def test_without_a_run_the_last_ones_are_named(
         self, fleet: Fleet, ports: Callable[[int], str], asked: tuple[str, ...]
     ) -> None:
-        done = fleet.run("undo", *asked)
-        assert (done.code, "There are no runs yet." in done.err) == (64, True), done.text
+        fleet.run("undo", *asked).expect(64, err="There are no runs yet.")
         runs = [ports(port) for port in (26, 27, 28, 29)]
-        done = fleet.run("undo", *asked, env={"GITHUB_ACTOR": "ann"})
-        assert done.code == 64
+        done = fleet.run("undo", *asked, env={"GITHUB_ACTOR": "ann"}).expect(64)
         _, head, *lines, last = done.err.splitlines()
         assert (head, last) == ("The last runs:", "To list all, run: reconciler history")
         assert [line.split()[0] for line in lines] == runs[:0:-1]
@@ -415,12 +376,12 @@ class TestWhatHistoryIsAskedFor:
     """An address and a field are known from a run, the state or a manifest, or are refused."""
 
     @pytest.fixture
-    def asked(self, changed: tuple[Fleet, str], manifest: Manifest) -> Fleet:
+    def asked(self, changed: tuple[Fleet, str]) -> Fleet:
         """Has monitors that are managed, described only, and deleted."""
         fleet, _ = changed
-        fleet.at.write("gone.yaml", manifest("email-pop", "gone", name="Gone", extra={"newest": 1}))
+        fleet.at.describe("email-pop", "gone", name="Gone", extra={"newest": 1})
         fleet.apply()
-        (fleet.at.root / "monitors" / "gone.yaml").unlink()
+        fleet.at.remove("gone.yaml")
         fleet.apply("--allow-loss", "1")
         text = manifest("email-pop", "next", name="Next", extra={"brand_new": 1})
         fleet.at.write(
@@ -446,8 +407,7 @@ class TestWhatHistoryIsAskedFor:
         ],
     )
     def test_typos_are_refused(self, asked: Fleet, address: str, message: str) -> None:
-        done = asked.run("history", address)
-        assert (done.code, message in done.err) == (64, True), done.text
+        asked.run("history", address).expect(64, err=message)
         assert asked.run("history", address, "--json").code == 64
 
     @pytest.mark.parametrize(
@@ -479,12 +439,7 @@ class TestWhatHistoryIsAskedFor:
 
 
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(
-    sandbox: Sandbox,
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    run: Run,
-    start: Start,
+    sandbox: Sandbox, workspace: Workspace, start: Start
 ) -> None:
     """Its record is as its journal has it, and can be taken back."""
     account = sandbox(
@@ -498,23 +453,20 @@ def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     going.read_until("email-smtp/relay-1: accepted")
     assert going.finish(signal.SIGKILL).code == -signal.SIGKILL
 
-    last = run("undo", "last", "--auto-approve", env=account.env)
-    assert (last.code, "has not ended" in last.err) == (5, True), last.text
+    account.run("undo", "last", "--auto-approve").expect(5, err="has not ended")
 
-    done = run("apply", "--auto-approve", "--lock-timeout", "30s", env=account.env)
-    assert done.code == 0, done.text
-    runs = run("history", "--json", env=account.env).json["runs"]
+    account.apply("--lock-timeout", "30s").expect(0)
+    runs = account.run("history", "--json").json["runs"]
     (killed,) = (item for item in runs if item["exit_code"] is None)
     assert killed["recovered_by"]
-    assert f"recovered by {killed['recovered_by']}" in run("history", env=account.env).out
+    assert f"recovered by {killed['recovered_by']}" in account.run("history").out
     assert {item["address"]: item["status"] for item in killed["changes"]} == {
         "email-pop/new": "unconfirmed",
         "email-smtp/relay-1": "unconfirmed",
         "email-smtp/relay-2": "unconfirmed",
     }
     assert all(item["id"] for item in killed["changes"])
-    back = run("undo", killed["id"], "--auto-approve", env=account.env)
-    assert back.code == 0, back.text
+    account.run("undo", killed["id"], "--auto-approve").expect(0)
     assert account.ports() == {1: 25, 2: 25}
 
 
@@ -526,13 +478,12 @@ def test_an_undo_says_and_notes_nothing_of_monitors_without_a_manifest(
     by_hand = {"name": "By hand", "hostname": "pop.example.com", "billing_plancode": "UBM - A/A"}
     fleet.account.create("email-pop", **by_hand)
     assert fleet.run("drift", "--unmanaged").code == 2
-    done = fleet.undo(run)
-    assert done.code == 0, done.text
+    done = fleet.undo(run).expect(0)
     assert "without a manifest" not in done.text
     assert fleet.run("drift", "--unmanaged").code == 2
 
 
-def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Manifest) -> None:
+def test_an_undo_and_a_revert_agree(fleet: Fleet) -> None:
     """A field that leaves its manifest goes back, and an undo of either is one."""
     plain = manifest("email-smtp", "relay", 1, name="Relay")
     off = manifest("email-smtp", "relay", 1, name="Relay", timeout=60)
@@ -557,9 +508,7 @@ def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Manifest) -> None:
     assert fleet.is_as_described()
 
 
-def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
-    fleet: Fleet, manifest: Manifest
-) -> None:
+def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(fleet: Fleet) -> None:
     """That one is no replacement which would have to be enabled: it is as it was before."""
     off = manifest("email-smtp", "relay", 1, name="Relay", enabled=False)
     fleet.at.write("relay.yaml", off)
@@ -568,8 +517,7 @@ def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
     fleet.at.write("relay.yaml", slow)
     fleet.at.write("inbox.yaml", manifest("email-imap", "relay", name="Inbox"))
     run = fleet.apply()
-    done = fleet.undo(run)
-    assert done.code == 0, done.text
+    fleet.undo(run).expect(0)
     assert [item["id"] for item in fleet.account.monitors()] == [1]
 
 
@@ -583,29 +531,25 @@ def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
     ids=["cut", "part", "newer"],
 )
 def test_one_record_that_cannot_be_used_leaves_the_others(
-    text: str, why: str, workspace: Workspace, sandbox: Sandbox, manifest: Manifest, run: Run
+    text: str, why: str, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox()
     for name in ("a", "b"):
-        workspace.write(f"{name}.yaml", manifest("email-smtp", name, name=name))
-        assert run("apply", "--auto-approve", env=account.env).code == 0
+        workspace.describe("email-smtp", name, name=name)
+        assert account.apply().code == 0
     first, last = sorted((workspace.root / ".reconciler/state.json.runs").iterdir())
     last.write_text(text, encoding="utf-8")
-    done = run("history", env=account.env)
-    assert done.code == 8
+    done = account.run("history").expect(8)
     assert [line.split()[0] for line in done.out.splitlines()] == [first.name.split(".")[1]]
     assert why in done.err
-    broken = run("history", "show", last.name.split(".")[1], env=account.env)
-    assert (broken.code, why in broken.err) == (8, True)
+    account.run("history", "show", last.name.split(".")[1]).expect(8, err=why)
 
 
 class Repository:
     """A fleet with one monitor, whose manifests are in Git; the first apply is made."""
 
-    def __init__(
-        self, fleet: Fleet, manifest: Manifest, git: Callable[..., str], port: int = 25
-    ) -> None:
-        self.fleet, self._manifest, self._git = fleet, manifest, git
+    def __init__(self, fleet: Fleet, git: Callable[..., str], port: int = 25) -> None:
+        self.fleet, self._git = fleet, git
         self.git("init", "--quiet", "--initial-branch=main")
         self.relay(port=port)
         self.commit()
@@ -615,14 +559,14 @@ class Repository:
         return self._git(self.fleet.at.root, *arguments)
 
     def relay(self, **fields: object) -> None:
-        text = self._manifest("email-smtp", "relay", 1, name="Relay", **fields)
+        text = manifest("email-smtp", "relay", 1, name="Relay", **fields)
         self.fleet.at.write("relay.yaml", text)
 
     def other(self, **fields: object) -> None:
-        self.fleet.at.write("other.yaml", self._manifest("email-pop", "other", **fields))
+        self.fleet.at.write("other.yaml", manifest("email-pop", "other", **fields))
 
     def remove(self, name: str) -> None:
-        (self.fleet.at.root / "monitors" / name).unlink()
+        self.fleet.at.remove(name)
 
     def commit(self) -> str:
         """Commits all there is; the short name of the commit."""
@@ -646,8 +590,8 @@ class Repository:
 
 
 @pytest.fixture
-def repository(fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> Repository:
-    return Repository(fleet, manifest, git)
+def repository(fleet: Fleet, git: Callable[..., str]) -> Repository:
+    return Repository(fleet, git)
 
 
 STILL = "The manifests still have what the run applied, so the next apply would repeat it."
@@ -743,8 +687,8 @@ class TestWhatToRevert:
         done = repository.fleet.run("undo", run, "--auto-approve", env={"PATH": os.devnull})
         assert (done.code, BY_HAND in done.err) == (0, True), done.text
 
-    def test_the_first_run(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
-        repository = Repository(fleet, manifest, git, port=587)
+    def test_the_first_run(self, fleet: Fleet, git: Callable[..., str]) -> None:
+        repository = Repository(fleet, git, port=587)
         (first,) = fleet.history()
         assert repository.undo(first["id"]) == BY_HAND
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.cli import import_
 from reconciler.core.model import Origin
@@ -17,7 +18,7 @@ from build import ACCOUNT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Start, Workspace
+    from conftest import Account, Run, Sandbox, Start, Workspace
 
 SECRETS = ("hunter2", "k-1")
 """What the made-up accounts have in fields that look like secrets."""
@@ -36,8 +37,7 @@ def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> No
     exports = server.read_until("PASSWORD", stream="stdout")
     env = dict(re.findall(r"export (\w+)=(\S+)", exports))
 
-    done = run("import", env=env)
-    assert done.code == 0
+    done = run("import", env=env).expect(0)
     names, _, report = done.out.partition("Imported 1,000 monitors into ")
     lines = report.splitlines()
     assert lines[0] == "1,000 files below monitors."
@@ -56,8 +56,7 @@ def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> No
 
     assert run("validate").err == "Valid: 1,000 manifests in 1,000 files.\n"
     assert run("fmt", "--check").code == 0
-    plan = run("plan", "--detailed-exitcode", env=env)
-    assert plan.code == 0
+    plan = run("plan", "--detailed-exitcode", env=env).expect(0)
     assert plan.out.startswith("No changes. 1,000 unchanged.\nRECONCILER_SECRET_KEY is not set")
 
     again = run("import", "--merge", env=env)
@@ -73,26 +72,24 @@ def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
     return sandbox(*seeded(40, schemas))
 
 
-def test_nothing_is_overwritten(
-    workspace: Workspace, run: Run, account: Account, manifest: Manifest
-) -> None:
+def test_nothing_is_overwritten(workspace: Workspace, account: Account) -> None:
     workspace.write("email-smtp/buro-munchen-smtp.yaml", manifest("email-smtp", "mine", 7))
     before = files(workspace)
-    done = run("import", env=account.env)
+    done = account.run("import")
     assert done.code == 5
     assert "existing files: monitors/email-smtp/buro-munchen-smtp.yaml" in done.err
     assert files(workspace) == before
 
-    done = run("import", "--merge", env=account.env)
+    done = account.run("import", "--merge")
     assert done.code == 0
     assert "Imported 40 monitors into 40 files below monitors.\nNo defaults were" in done.out
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
-    assert run("import", env=account.env).code == 5
+    assert account.run("import").code == 5
 
 
-def test_a_note_about_many_monitors_is_one_line(run: Run, sandbox: Sandbox, monitor: Any) -> None:
+def test_a_note_about_many_monitors_is_one_line(run: Run, sandbox: Sandbox) -> None:
     fields = {"home_location": "x"}
     seed = [monitor("email-smtp", id_, name=f"m{id_:02}", **fields) for id_ in range(1, 31)]
     done = run("import", env=sandbox(*seed).env)
@@ -103,8 +100,8 @@ def test_a_note_about_many_monitors_is_one_line(run: Run, sandbox: Sandbox, moni
     ) in done.out
 
 
-def test_staged_for_review(workspace: Workspace, run: Run, account: Account) -> None:
-    done = run("import", "--into", "staged", "--layout", "{kind}.yaml", env=account.env)
+def test_staged_for_review(workspace: Workspace, account: Account) -> None:
+    done = account.run("import", "--into", "staged", "--layout", "{kind}.yaml")
     assert done.code == 0
     assert "Plan after import: no changes. 40 unchanged." in done.out
     assert "Nothing is managed yet: move the new files" in done.err
@@ -118,11 +115,11 @@ def test_staged_for_review(workspace: Workspace, run: Run, account: Account) -> 
     assert files(workspace) == {}
     (workspace.root / "monitors").rmdir()
     (workspace.root / "staged").rename(workspace.root / "monitors")
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_without_defaults(workspace: Workspace, run: Run, account: Account) -> None:
-    assert run("import", "--no-defaults", env=account.env).code == 0
+def test_without_defaults(workspace: Workspace, account: Account) -> None:
+    assert account.run("import", "--no-defaults").code == 0
     written = files(workspace)
     assert len(written) == 40
     assert written["email-round-trip/relay-primary-it-s-one.yaml"].decode() == (
@@ -150,15 +147,12 @@ spec:
     )
 
 
-def test_what_has_no_manifest_is_an_exit_code(
-    workspace: Workspace, run: Run, sandbox: Sandbox
-) -> None:
+def test_what_has_no_manifest_is_an_exit_code(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox(
         {"id": 1, "type": "email-smtp", "name": "\x1b[2J", "hostname": "x"},
         {"id": 2, "type": "website", "name": "not ours"},
     )
-    done = run("import", env=account.env)
-    assert done.code == 7
+    done = account.run("import").expect(7)
     assert done.out.splitlines() == [
         "Nothing to import.",
         "To do: no manifest was written for these",
@@ -179,19 +173,12 @@ def test_what_has_no_manifest_is_an_exit_code(
     ],
 )
 def test_bad_input(
-    arguments: list[str],
-    code: int,
-    reason: str,
-    workspace: Workspace,
-    run: Run,
-    account: Account,
-    manifest: Manifest,
+    arguments: list[str], code: int, reason: str, workspace: Workspace, account: Account
 ) -> None:
     (workspace.root / "file").write_text(manifest("email-smtp", "mine", 7))
     (workspace.root / "broken").mkdir()
     (workspace.root / "broken" / "a.yaml").write_text("kind: x\n")
-    done = run("import", *arguments, env=account.env)
-    assert (done.code, reason in done.err) == (code, True), done.err
+    account.run("import", *arguments).expect(code, err=reason)
 
 
 def test_a_plan_that_is_not_empty_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,119 +207,110 @@ def test_one_seed_is_enough(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.large
 def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
-    workspace: Workspace, run: Run, sandbox: Sandbox, schemas: Any
+    workspace: Workspace, sandbox: Sandbox, schemas: Any
 ) -> None:
     account = sandbox(*seeded(500, schemas))
-    assert run("import", env=account.env).code == 0
+    assert account.run("import").code == 0
     written = files(workspace)
     assert sum(data.count(b"\n") for data in written.values()) <= 7047 * 2 // 3
     assert [name for name in written if "_defaults" in name] == ["_defaults.yaml"]
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_some_by_id_and_by_name(workspace: Workspace, run: Run, account: Account) -> None:
-    done = run("import", "200005", "buro*", env=account.env)
+def test_some_by_id_and_by_name(workspace: Workspace, account: Account) -> None:
+    done = account.run("import", "200005", "buro*")
     assert done.code == 0
     assert "Imported 2 monitors into 2 files below monitors." in done.out
     assert len(files(workspace)) == 2
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
-    again = run("import", "200005", "200006", env=account.env)
+    assert account.run("plan", "--detailed-exitcode").code == 0
+    again = account.run("import", "200005", "200006")
     assert "1 monitor already in manifests: not changed.\nImported 1 monitor" in again.out
-    assert run("import", "7", "nobody*", env=account.env).err.endswith(
+    assert account.run("import", "7", "nobody*").err.endswith(
         "7, nobody*: no email monitor has this id or name\nA target is an id, or a glob over "
         "names. To see all, run: reconciler list --live\n"
     )
 
 
-def test_the_state_is_written_at_once(workspace: Workspace, run: Run, account: Account) -> None:
-    assert run("import", "2000*", "--no-ids", env=account.env).code == 64  # it is a glob over names
+def test_the_state_is_written_at_once(workspace: Workspace, account: Account) -> None:
+    assert account.run("import", "2000*", "--no-ids").code == 64  # it is a glob over names
     ids = [str(number) for number in range(200_001, 200_040)]
-    done = run("import", *ids, "--no-ids", env=account.env)
-    assert done.code == 0
+    account.run("import", *ids, "--no-ids").expect(0)
     assert not [data for data in files(workspace).values() if b"id: 2000" in data]
-    state = run("state", "pull", env=account.env).json
+    state = account.run("state", "pull").json
     assert sorted(record["id"] for record in state["records"].values()) == [*map(int, ids)]
     assert state["unmanaged"] == [200_040]
     # Nobody has to apply to make a state: drift and new monitors are told from now on.
-    assert run("drift", "--unmanaged", env=account.env).code == 0
+    assert account.run("drift", "--unmanaged").code == 0
     account.edit("email-pop", 200_002, interval=60)
-    assert run("drift", env=account.env).code == 2
-    assert "interval: 15 → 60" in run("drift", env=account.env).out
-    plan = run("plan", env=account.env)
+    assert account.run("drift").code == 2
+    assert "interval: 15 → 60" in account.run("drift").out
+    plan = account.run("plan")
     assert "drift" in plan.out
     assert "1 email monitor in AlertSite without a manifest" in plan.out
 
 
-def test_drift_refuses_a_foreign_account_as_a_plan_does(run: Run, account: Account) -> None:
-    assert run("import", "monitor ?", env=account.env).code == 0
-    for record in run("state", "pull", env=account.env).json["records"].values():
+def test_drift_refuses_a_foreign_account_as_a_plan_does(account: Account) -> None:
+    assert account.run("import", "monitor ?").code == 0
+    for record in account.run("state", "pull").json["records"].values():
         account.delete(record["id"])
     for command in ("plan", "drift"):
-        done = run(command, env=account.env)
-        assert done.code == 5
-        assert "monitors in the state is in this account" in done.err
+        account.run(command).expect(5, err="monitors in the state is in this account")
 
 
-def test_what_would_be_described_twice_is_refused(
-    workspace: Workspace, run: Run, account: Account
-) -> None:
-    assert run("import", "--no-defaults", env=account.env).code == 0
+def test_what_would_be_described_twice_is_refused(workspace: Workspace, account: Account) -> None:
+    assert account.run("import", "--no-defaults").code == 0
     before = files(workspace)
     for into in (["--into", "monitors/staged"], ["--manifests", "monitors/a/b"]):
-        done = run("import", *into, env=account.env)
+        done = account.run("import", *into)
         assert done.code == 5
         assert "40 of the monitors already have manifests, such as" in done.err
     assert files(workspace) == before
 
 
-def test_layouts_by_what_a_monitor_is(workspace: Workspace, run: Run, account: Account) -> None:
+def test_layouts_by_what_a_monitor_is(workspace: Workspace, account: Account) -> None:
     layout = "{domain}/{property:Environment}/{name_prefix}-{id}.yaml"
-    assert run("import", "--into", "one", "--layout", layout, env=account.env).code == 0
+    assert account.run("import", "--into", "one", "--layout", layout).code == 0
     written = files(workspace, "one")
     assert "example.com/other/monitor-200006.yaml" in written
     assert "example.com/x/monitor-200030.yaml" in written
     (workspace.root / "teams.yaml").write_text(
         "'200001': first.yaml\n'*monitor*': 'plain/{kind}.yaml'\n'*': 'rest/{name}.yaml'\n"
     )
-    assert run("import", "--into", "two", "--layout", "@teams.yaml", env=account.env).code == 0
+    assert account.run("import", "--into", "two", "--layout", "@teams.yaml").code == 0
     folders = {name.partition("/")[0] for name in files(workspace, "two")}
     assert folders == {"_defaults.yaml", "first.yaml", "plain", "rest"}
     (workspace.root / "teams.yaml").write_text("[a]")
-    bad = run("import", "--layout", "@teams.yaml", env=account.env)
-    assert (bad.code, "it is not a mapping" in bad.err) == (64, True)
+    account.run("import", "--layout", "@teams.yaml").expect(64, err="it is not a mapping")
 
 
-def test_defaults_that_exist_are_used(workspace: Workspace, run: Run, account: Account) -> None:
+def test_defaults_that_exist_are_used(workspace: Workspace, account: Account) -> None:
     head = "apiVersion: reconciler/v1\nkind: Defaults\n"
     workspace.write("_defaults.yaml", head + "spec: {timeout: 30, interval: 1, note: ours}\n")
-    done = run("import", "200014", env=account.env)
-    assert done.code == 0
+    account.run("import", "200014").expect(0)
     (name,) = files(workspace).keys() - {"_defaults.yaml"}
     text = files(workspace)[name].decode()
     assert "timeout" not in text
     assert "  interval: 5\n" in text
     assert "  note: {inherit: false}\n" in text
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_what_is_staged_is_whole_here_and_there(
-    workspace: Workspace, run: Run, account: Account
-) -> None:
+def test_what_is_staged_is_whole_here_and_there(workspace: Workspace, account: Account) -> None:
     values = "{billing_plancode: UBM - A/A, timeout: 30, interval: 1, note: ours}"
     workspace.write(
         "_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {values}\n"
     )
-    done = run("import", "--into", "staged", "200014", env=account.env)
+    done = account.run("import", "--into", "staged", "200014")
     assert (done.code, "Plan after import: no changes." in done.out) == (0, True), done.err
     ((name, data),) = files(workspace, "staged").items()
     assert b"  billing_plancode: UBM - A/A\n" in data
     assert b"  note: {inherit: false}\n" in data
     workspace.write(name, data)
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
 
 
 def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
-    workspace: Workspace, run: Run, sandbox: Sandbox
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
     account = sandbox(
@@ -341,7 +319,7 @@ def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
             for number, name in enumerate(("yes", "N", "On", "yesterday"), 1)
         )
     )
-    assert run("import", "--layout", "{id}.yaml", env=account.env).code == 0
+    assert account.run("import", "--layout", "{id}.yaml").code == 0
     texts = [data.decode() for name, data in sorted(files(workspace).items()) if name[0] != "_"]
     lines = [line for text in texts for line in text.splitlines() if line.startswith("  name:")]
     assert lines == ["  name: 'yes'", "  name: 'N'", "  name: 'On'", "  name: yesterday"]
@@ -349,7 +327,7 @@ def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_folder_of_an_account_need_not_exist(
-    shared: bool, workspace: Workspace, run: Run, account: Account, manifest: Manifest
+    shared: bool, workspace: Workspace, run: Run, account: Account
 ) -> None:
     first, *others = account.monitors()
     folders = '"monitors/_shared", "monitors/apac"' if shared else '"monitors/apac"'
@@ -358,7 +336,7 @@ def test_the_folder_of_an_account_need_not_exist(
         text = manifest(first["type"], "one", number)
         text = text.replace(f"id: {number}", f"ids: {{apac: {number}}}")
         workspace.write("_shared/one.yaml", text)
-    (workspace.root / "reconciler.toml").write_text(
+    workspace.settings(
         f'[accounts.apac]\nmanifests = [{folders}]\nurl = "{account.url}"\n'
         'username = {env = "NAME"}\npassword = {env = "PASS"}\n'
     )
@@ -374,12 +352,12 @@ def test_the_folder_of_an_account_need_not_exist(
 
 
 def test_an_account_that_is_all_shared_needs_no_folder(
-    workspace: Workspace, run: Run, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
+    workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-smtp", 7))
     text = manifest("email-smtp", "one", 7).replace("id: 7", "ids: {apac: 7}")
     workspace.write("_shared/one.yaml", text)
-    (workspace.root / "reconciler.toml").write_text(
+    workspace.settings(
         f'[accounts.apac]\nmanifests = ["monitors/_shared", "monitors/apac"]\n'
         f'url = "{account.url}"\nusername = {{env = "NAME"}}\npassword = {{env = "PASS"}}\n'
     )
@@ -392,18 +370,17 @@ def test_an_account_that_is_all_shared_needs_no_folder(
 
 
 def test_what_is_not_in_alertsite_does_not_differ_from_it(
-    workspace: Workspace, run: Run, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
+    workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:
-    workspace.write("example.yaml", manifest("email-smtp", "example", name="Example"))
-    done = run("import", env=sandbox(monitor("email-smtp", 7)).env)
-    assert done.code == 0
+    workspace.describe("email-smtp", "example", name="Example")
+    done = run("import", env=sandbox(monitor("email-smtp", 7)).env).expect(0)
     assert done.out.endswith(
         "Plan after import: no changes. 1 unchanged.\n"
         "1 existing manifest has no monitor in AlertSite: monitors/example.yaml\n"
     )
 
 
-def test_a_field_to_look_at_names_manifests(run: Run, sandbox: Sandbox, monitor: Monitor) -> None:
+def test_a_field_to_look_at_names_manifests(run: Run, sandbox: Sandbox) -> None:
     live = [monitor("email-smtp", 1, dsn="x", folder={"a": 1})]
     live += [monitor("email-imap", number, name=f"M{number}", dsn="x") for number in range(2, 9)]
     done = run("import", env=sandbox(*live).env)
@@ -416,12 +393,11 @@ def test_the_folder_of_a_repository_is_no_place_to_import(
 ) -> None:
     assert run("init", "fleet", cwd=tmp_path).code == 0
     before = set(tmp_path.rglob("*"))
-    done = run("import", cwd=tmp_path, env=account.env)
-    assert done.code == 3
+    done = account.run("import", cwd=tmp_path).expect(3)
     assert done.err.endswith(
         "Error: this folder is not a repository of manifests, but fleet is\n"
         "Change to fleet, or pass -C fleet. To make this folder a repository too, run: reconciler "
         "init .\n"
     )
     assert set(tmp_path.rglob("*")) == before
-    assert run("-C", "fleet", "import", cwd=tmp_path, env=account.env).code == 0
+    assert account.run("-C", "fleet", "import", cwd=tmp_path).code == 0

@@ -21,6 +21,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.core.model import Account as Named
 from reconciler.core.state import from_text, to_text
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from conftest import Account, Manifest, Monitor, Place, Run, Workspace
+    from conftest import Account, Place, Run, Workspace
 
     from reconciler.context import Clock
     from reconciler.core.state import State
@@ -258,11 +259,9 @@ class Lab(NamedTuple):
                 _hide_process(store)
                 machines.insert(0, _furnished(place, past))
             for each in machines:
-                done = self.run(*command, env=env, cwd=each.root)
-                assert done.code == 0, done.text
+                self.run(*command, env=env, cwd=each.root).expect(0)
                 assert _end(account, place.store(each), past) == expected
-            plan = self.run("plan", "--detailed-exitcode", env=env, cwd=at.root)
-            assert plan.code == 0, plan.text
+            self.run("plan", "--detailed-exitcode", env=env, cwd=at.root).expect(0)
             return states
 
     def _killed(
@@ -328,7 +327,7 @@ def lab(
 
 
 @pytest.fixture
-def past(lab: Lab, places: Callable[[str], Place], manifest: Manifest, monitor: Monitor) -> Past:
+def past(lab: Lab, places: Callable[[str], Place]) -> Past:
     """A fleet with all that can come up.
 
     Five creates, one of them of a monitor that was deleted outside Git and one with a secret; three
@@ -387,7 +386,7 @@ def past(lab: Lab, places: Callable[[str], Place], manifest: Manifest, monitor: 
 
 
 @pytest.fixture
-def past_of_many(manifest: Manifest) -> Past:
+def past_of_many() -> Past:
     """So many creates that the state is saved while they go on."""
     names = [f"relay-{number:03}" for number in range(_MANY)]
     texts = [manifest("email-smtp", name, name=name.upper()) for name in names]

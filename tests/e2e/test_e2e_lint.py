@@ -8,13 +8,14 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done, Monitor, Run, Sandbox, Workspace
+    from conftest import Done, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 
@@ -39,15 +40,13 @@ def lint(workspace: Workspace, run: Run) -> Callable[..., Done]:
 
 
 def test_a_warning_is_printed_and_is_no_failure(lint: Callable[..., Done]) -> None:
-    done = lint(_imap("interval: 1", "timeout: 90"))
-    assert done.code == 0
+    done = lint(_imap("interval: 1", "timeout: 90")).expect(0)
     assert done.out.startswith("monitors/a.yaml:8:13: warning: short-interval: the interval")
     assert done.err == "Valid: 1 manifest in 1 file.\nLint: 1 warning.\n"
 
 
 def test_an_error_is_a_failure(lint: Callable[..., Done]) -> None:
-    done = lint(_imap("port: 995", "enabled: false"))
-    assert done.code == 3
+    done = lint(_imap("port: 995", "enabled: false")).expect(3)
     first, second = done.out.splitlines()
     assert first.startswith("monitors/a.yaml:8:9: error: wrong-port: port 995 is for POP, but ")
     assert second.startswith("monitors/a.yaml:9:12: info: disabled: the monitor does not run")
@@ -61,9 +60,7 @@ def test_strict_takes_every_finding_for_a_failure(lint: Callable[..., Done]) -> 
 
 
 def test_strict_is_about_lint(run: Run) -> None:
-    done = run("validate", "--strict")
-    assert done.code == 64
-    assert "--lint" in done.err
+    run("validate", "--strict").expect(64, err="--lint")
 
 
 def test_nothing_to_say(lint: Callable[..., Done]) -> None:
@@ -82,13 +79,11 @@ def test_invalid_manifests_are_told_as_ever(lint: Callable[..., Done], run: Run)
     linted = lint(_imap("prot: 995"))
     plain = run("validate")
     assert linted == plain
-    assert plain.code == 3
-    assert "monitors/a.yaml:8:3: unknown-key: unknown key spec.prot" in plain.out
+    plain.expect(3, out="monitors/a.yaml:8:3: unknown-key: unknown key spec.prot")
 
 
 def test_the_sample_fleet_has_no_fault(run: Run) -> None:
-    done = run("validate", "--lint", cwd=_ROOT)
-    assert done.code == 0
+    done = run("validate", "--lint", cwd=_ROOT).expect(0)
     assert ": error:" not in done.out
     assert ": warning:" not in done.out
 
@@ -218,21 +213,19 @@ class TestSeverities:
 
         def on(severities: str, *arguments: str) -> Done:
             text = f"[lint.severity]\n{severities}\n"
-            (workspace.root / "reconciler.toml").write_text(text)
+            workspace.settings(text)
             return lint(_imap("port: 995", "enabled: false"), *arguments)
 
         return on
 
     def test_a_code_may_be_another_severity(self, settled: Callable[..., Done]) -> None:
-        done = settled('"wrong-port" = "warning"\n"disabled" = "error"')
-        assert done.code == 3
-        assert ": warning: wrong-port: " in done.out
-        assert ": error: disabled: " in done.out
+        done = settled('"wrong-port" = "warning"\n"disabled" = "error"').expect(
+            3, out=(": warning: wrong-port: ", ": error: disabled: ")
+        )
         assert done.err.endswith("Lint: 1 error, 1 warning.\n")
 
     def test_a_code_may_be_off(self, settled: Callable[..., Done]) -> None:
-        done = settled('"wrong-port" = "off"')
-        assert done.code == 0
+        done = settled('"wrong-port" = "off"').expect(0)
         assert "wrong-port" not in done.out
 
     def test_the_last_pattern_that_matches_counts(self, settled: Callable[..., Done]) -> None:
@@ -255,18 +248,14 @@ class TestSeverities:
     def test_what_means_nothing_is_refused(
         self, severities: str, words: str, settled: Callable[..., Done]
     ) -> None:
-        done = settled(severities)
-        assert done.code == 3
-        assert words in done.err
+        settled(severities).expect(3, err=words)
 
     @pytest.mark.parametrize("table", ["lint = 1", "[lint]\nbaseline = ''", "[lint]\nx = 'y'"])
     def test_what_is_no_table_is_refused(
         self, table: str, workspace: Workspace, lint: Callable[..., Done]
     ) -> None:
-        (workspace.root / "reconciler.toml").write_text(table)
-        done = lint(_imap())
-        assert done.code == 3
-        assert "[lint] takes baseline, a file, and severity" in done.err
+        workspace.settings(table)
+        lint(_imap()).expect(3, err="[lint] takes baseline, a file, and severity")
 
 
 class TestBaseline:
@@ -293,8 +282,7 @@ class TestBaseline:
         assert done.err.endswith(f"Lint: no new findings. 1 known finding in {self.FILE}.\n")
         other = _imap("port: 995", metadata="metadata: {name: b}")
         workspace.write("b.yaml", other.replace("imap.example.com", "other.example.com"))
-        done = run("validate", "--lint")
-        assert done.code == 3
+        done = run("validate", "--lint").expect(3)
         assert done.out.startswith("monitors/b.yaml:8:9: error: wrong-port: ")
         assert "monitors/a.yaml" not in done.out
 
@@ -345,7 +333,7 @@ class TestBaseline:
     def test_the_project_names_the_file(
         self, workspace: Workspace, lint: Callable[..., Done]
     ) -> None:
-        (workspace.root / "reconciler.toml").write_text("[lint]\nbaseline = 'known.json'\n")
+        workspace.settings("[lint]\nbaseline = 'known.json'\n")
         assert lint(_imap("port: 995"), "--update-baseline").code == 0
         assert (workspace.root / "known.json").exists()
         assert lint(_imap("port: 995")).code == 0
@@ -355,10 +343,7 @@ class TestBaseline:
         self, text: str, workspace: Workspace, lint: Callable[..., Done]
     ) -> None:
         (workspace.root / self.FILE).write_text(text)
-        done = lint(_imap())
-        assert done.code == 3
-        assert self.FILE in done.err
-        assert "Remove it, then create it again with" in done.err
+        lint(_imap()).expect(3, err=(self.FILE, "Remove it, then create it again with"))
 
     def test_a_comment_that_means_nothing_is_never_known(
         self, workspace: Workspace, lint: Callable[..., Done]
@@ -383,34 +368,27 @@ def test_many_findings_of_one_code_are_shown_together(workspace: Workspace, run:
     assert len(run("validate", "--lint", "--json").json["findings"]) == 15
 
 
-def test_an_import_is_green_at_once(
-    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_an_import_is_green_at_once(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     """An account that was made by hand has findings; they are no news."""
     account = sandbox(
         monitor("email-imap", 1, name="A", port=995),
         monitor("email-smtp", 2, name="B", enabled=False),
         monitor("email-smtp", 3, name="C", interval=1, timeout=90),
     )
-    done = run("import", env=account.env)
-    assert done.code == 0
-    assert "lint-baseline.json: " in done.out
+    account.run("import").expect(0, out="lint-baseline.json: ")
     assert run("validate", "--lint", "--strict").code == 0
-    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    assert account.run("plan", "--detailed-exitcode").code == 0
     workspace.write("new.yaml", _imap("port: 995", metadata="metadata: {name: new}"))
     assert run("validate", "--lint").code == 3
 
 
-def test_an_import_that_adds_keeps_what_is_known(
-    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_an_import_that_adds_keeps_what_is_known(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox(monitor("email-imap", 1, name="A", port=995))
-    run("import", env=account.env)
+    account.run("import")
     account.create(
         "email-imap", name="B", hostname="b.example.com", billing_plancode="UBM - A/A", port=995
     )
-    done = run("import", "--merge", env=account.env)
-    assert done.code == 0, done.text
+    account.run("import", "--merge").expect(0)
     found = json.loads((workspace.root / "lint-baseline.json").read_text())["findings"]
     assert [item["address"] for item in found if item["code"] == "wrong-port"] == [
         "email-imap/a",
@@ -426,5 +404,4 @@ def test_the_account_of_the_sandbox_is_green_after_its_import(tmp_path: Path, ru
         ["validate", "--lint", "--strict"],
         ["plan", "--detailed-exitcode"],
     ):
-        done = run(*command, cwd=folder)
-        assert done.code == 0, done.text
+        run(*command, cwd=folder).expect(0)

@@ -8,35 +8,34 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 from documents import check
 
 if TYPE_CHECKING:
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
 
 
 @pytest.fixture
-def account(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Account:
+def account(workspace: Workspace, sandbox: Sandbox) -> Account:
     """A managed, an orphaned and a hand-made monitor."""
     labels = {"team": "core"}
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587, labels=labels))
-    workspace.write("left.yaml", manifest("email-pop", "left", 2))
+    workspace.describe("email-smtp", "relay", 1, port=587, labels=labels)
+    workspace.describe("email-pop", "left", 2)
     found = sandbox(
         monitor("email-smtp", 1, port=25, interval=5, locations=_BOSTON),
         monitor("email-pop", 2),
         monitor("email-imap", 3, name="=cmd()", hostname="mail-41.example.com"),
     )
-    assert run(*_APPLY, env=found.env).code == 0
-    (workspace.root / "monitors" / "left.yaml").unlink()
+    assert found.apply().code == 0
+    workspace.remove("left.yaml")
     return found
 
 
-def test_a_target_that_matches_none(account: Account, run: Run) -> None:
+def test_a_target_that_matches_none(account: Account) -> None:
     for target, name in {
         "email-smtp/rely": "email-smtp/rely",
         "!email-smtp/rely": "email-smtp/rely",
@@ -46,56 +45,54 @@ def test_a_target_that_matches_none(account: Account, run: Run) -> None:
         "77": "77",
         "": "(empty)",
     }.items():
-        done = run("list", "email-smtp/relay", "--json", "--", target, env=account.env)
+        done = account.run("list", "email-smtp/relay", "--json", "--", target)
         assert (done.code, done.out) == (64, "")
         assert f"the target {name} matches no monitor" in done.err
-    done = run("list", "email-smtp/rely", env=account.env)
+    done = account.run("list", "email-smtp/rely")
     assert "email-smtp/rely matches no monitor; did you mean email-smtp/relay?\n" in done.err
-    assert "matches" not in run("list", "email-smtp/relay", "--unmanaged", env=account.env).err
-    nothing = run("list", "2", "!2", env=account.env)
-    assert (nothing.code, "No monitor matches 2 !2.\n" in nothing.err) == (0, True)
+    assert "matches" not in account.run("list", "email-smtp/relay", "--unmanaged").err
+    account.run("list", "2", "!2").expect(0, err="No monitor matches 2 !2.\n")
 
 
 def test_one_that_is_missing_and_being_created_again(
-    half_made: Account, workspace: Workspace, run: Run
+    half_made: Account, workspace: Workspace
 ) -> None:
     was = workspace.state()["pending_creates"]["email-smtp/a"]["replaces"]
     number = str(was["id"])
     for flags, standing in (([], "missing"), (["--offline"], "managed")):
-        done = run("list", number, "-o", "json", *flags, env=half_made.env)
+        done = half_made.run("list", number, "-o", "json", *flags)
         (found,) = done.json["monitors"]
         assert (found["address"], found["id"]) == ("email-smtp/a", was["id"])
         assert (found["status"], found["applied_at"]) == (standing, was["applied_at"])
-    drift = run("drift", "--target", number, env=half_made.env)
+    drift = half_made.run("drift", "--target", number)
     assert (drift.code, drift.out.count("deleted in AlertSite")) == (2, 1)
-    plan = run("plan", "--target", number, env=half_made.env)
-    offline = run("plan", "--target", number, "--offline", env=half_made.env)
+    plan = half_made.run("plan", "--target", number)
+    offline = half_made.run("plan", "--target", number, "--offline")
     for planned in (plan, offline):
         assert "+ email-smtp/a (monitors/a.yaml:1): deleted outside Git" in planned.out
         assert ". email-smtp/a pending: an earlier create is not confirmed" in planned.out
         assert f"email-smtp/a (id {number}): vanished" in planned.out
 
 
-def test_one_that_a_create_without_an_outcome_has_made(half_made: Account, run: Run) -> None:
+def test_one_that_a_create_without_an_outcome_has_made(half_made: Account) -> None:
     fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
     number = half_made.create("email-smtp", name="a", **fields)
-    listed = run("list", "-o", "json", env=half_made.env).json["monitors"]
+    listed = half_made.run("list", "-o", "json").json["monitors"]
     assert [(it["address"], it["id"], it["status"]) for it in listed][:1] == [
         ("email-smtp/a", number, "managed")
     ]
     assert len(listed) == 2
     by_hand = half_made.create("email-smtp", name="c", **fields | {"hostname": "c.example.com"})
-    drift = run("drift", "--unmanaged", "--json", env=half_made.env)
+    drift = half_made.run("drift", "--unmanaged", "--json")
     assert [item["id"] for item in drift.json["unmanaged"]] == [by_hand]
-    status = run("status", env=half_made.env).out
+    status = half_made.run("status").out
     assert "monitors   2 managed, 1 unmanaged\n" in status
     assert "drift      none: 2 as last applied\n" in status
 
 
-def test_all_of_an_account(account: Account, run: Run) -> None:
+def test_all_of_an_account(account: Account) -> None:
     before = len(account.calls())
-    done = run("list", env=account.env)
-    assert done.code == 0
+    done = account.run("list").expect(0)
     head, *rows = done.out.splitlines()
     columns = "MONITOR NAME KIND ENABLED SERVER INTERVAL LOCATIONS LABELS APPLIED"
     assert head.split() == columns.split()
@@ -105,7 +102,7 @@ def test_all_of_an_account(account: Account, run: Run) -> None:
     assert "team=core" in rows[1]
     assert done.err.endswith("3 monitors: 1 managed, 1 unmanaged, 1 orphaned.\n")
     assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
-    assert run("get", env=account.env).out == done.out
+    assert account.run("get").out == done.out
 
 
 @pytest.mark.parametrize(
@@ -122,20 +119,17 @@ def test_all_of_an_account(account: Account, run: Run) -> None:
         (["team=core", "--where", "port=1"], []),
     ],
 )
-def test_some_of_an_account(
-    arguments: list[str], names: list[str], account: Account, run: Run
-) -> None:
-    done = run("list", "-o", "name", *arguments, env=account.env)
-    assert done.code == 0
+def test_some_of_an_account(arguments: list[str], names: list[str], account: Account) -> None:
+    done = account.run("list", "-o", "name", *arguments).expect(0)
     assert done.out.split() == names
 
 
-def test_json_and_csv(account: Account, run: Run) -> None:
+def test_json_and_csv(account: Account) -> None:
     for flags in ([], ["--offline"]):
-        done = run("list", "-o", "json", *flags, env=account.env)
+        done = account.run("list", "-o", "json", *flags)
         check(done.json, "list")
         assert done.json["offline"] == bool(flags)
-    done = run("list", "-o", "csv", "--columns", "id,name,labels.team", env=account.env)
+    done = account.run("list", "-o", "csv", "--columns", "id,name,labels.team")
     rows = list(csv.reader(io.StringIO(done.out)))
     assert rows == [
         ["id", "name", "labels.team"],
@@ -155,80 +149,72 @@ def test_json_and_csv(account: Account, run: Run) -> None:
         (["--offline", "--unmanaged"], "--unmanaged needs AlertSite"),
     ],
 )
-def test_what_means_nothing(arguments: list[str], said: str, account: Account, run: Run) -> None:
-    done = run("list", *arguments, env=account.env)
-    assert done.code == 64
-    assert said in done.err
+def test_what_means_nothing(arguments: list[str], said: str, account: Account) -> None:
+    account.run("list", *arguments).expect(64, err=said)
 
 
-def test_an_account_without_manifests_is_listed(
-    workspace: Workspace, account: Account, run: Run
-) -> None:
-    (workspace.root / "monitors" / "relay.yaml").unlink()
-    done = run("list", "--state", "file:other.json", "-o", "name", env=account.env)
+def test_an_account_without_manifests_is_listed(workspace: Workspace, account: Account) -> None:
+    workspace.remove("relay.yaml")
+    done = account.run("list", "--state", "file:other.json", "-o", "name")
     assert done.out.split() == ["1", "2", "3"]
 
 
-def test_ids_stand_for_addresses(workspace: Workspace, account: Account, run: Run) -> None:
+def test_ids_stand_for_addresses(workspace: Workspace, account: Account) -> None:
     workspace.replace("relay.yaml", "587", "2525")
-    done = run("plan", "--target", "1", env=account.env)
+    done = account.run("plan", "--target", "1")
     assert "~ email-smtp/relay" in done.out
     assert "email-pop/left" not in done.out
-    assert "email-pop/left" in run("plan", "--target", "2", env=account.env).out
-    assert "kept by --keep" in run("plan", "--prune", "--keep", "2", env=account.env).out
-    offline = run("plan", "--offline", "--target", "1", env=account.env)
+    assert "email-pop/left" in account.run("plan", "--target", "2").out
+    assert "kept by --keep" in account.run("plan", "--prune", "--keep", "2").out
+    offline = account.run("plan", "--offline", "--target", "1")
     assert "587 → 2525" in offline.out
-    assert run("plan", "--target", "3", env=account.env).code == 64
-    assert run("why", "1.port", env=account.env).out.startswith("email-smtp/relay.port\n")
-    assert run("state", "show", "2", env=account.env).json["id"] == 2
+    assert account.run("plan", "--target", "3").code == 64
+    assert account.run("why", "1.port").out.startswith("email-smtp/relay.port\n")
+    assert account.run("state", "show", "2").json["id"] == 2
     account.edit("email-pop", 2, hostname="other.example.com")
-    assert run("drift", "--target", "1", env=account.env).code == 0
-    assert run("drift", "--target", "2", env=account.env).code == 2
-    assert run(*_APPLY, "--target", "1", env=account.env).code == 0
+    assert account.run("drift", "--target", "1").code == 0
+    assert account.run("drift", "--target", "2").code == 2
+    assert account.apply("--target", "1").code == 0
     assert account.live(1)["port"] == 2525
-    done = run(*_APPLY, "--prune", "--target", "2", env=account.env)
-    assert done.code == 0
+    account.apply("--prune", "--target", "2").expect(0)
     assert [item["id"] for item in account.monitors()] == [1, 3]
-    assert run("state", "rm", "1", env=account.env).code == 0
-    assert run("state", "list", env=account.env).out == ""
+    assert account.run("state", "rm", "1").code == 0
+    assert account.run("state", "list").out == ""
 
 
-def test_drift_tells_of_monitors_that_were_made_by_hand(account: Account, run: Run) -> None:
+def test_drift_tells_of_monitors_that_were_made_by_hand(account: Account) -> None:
     drift = ("drift", "--unmanaged", "--target", "email-smtp/relay")
-    done = run(*drift, env=account.env)
+    done = account.run(*drift)
     assert (done.code, done.out) == (
         0,
         "No drift. 1 monitor as last applied. No new monitors without a manifest.\n",
     )
     number = account.create("email-smtp", name="By hand", billing_plancode="x", hostname="h")
-    assert run("drift", "--target", "email-smtp/relay", env=account.env).code == 0
-    done = run(*drift, env=account.env)
-    assert done.code == 2
+    assert account.run("drift", "--target", "email-smtp/relay").code == 0
+    done = account.run(*drift).expect(2)
     assert done.out == (
         f"  + By hand (id {number}, email-smtp: made by hand since the last apply)\n\n"
         "No drift. 1 monitor as last applied. 1 new monitor without a manifest.\n"
     )
-    found = run(*drift, "--json", env=account.env).json
+    found = account.run(*drift, "--json").json
     check(found, "drift")
     assert [item["id"] for item in found["unmanaged"]] == [number]
-    assert run(*_APPLY, env=account.env).code == 0
-    assert run(*drift, env=account.env).code == 0
+    assert account.apply().code == 0
+    assert account.run(*drift).code == 0
 
 
-def test_a_state_that_does_not_know_what_was_there(
-    workspace: Workspace, account: Account, run: Run
-) -> None:
+def test_a_state_that_does_not_know_what_was_there(workspace: Workspace, account: Account) -> None:
     state = workspace.state()
     check(state, "state")
     assert state.pop("unmanaged") == [3]
     workspace.kept.write_text(json.dumps(state), encoding="utf-8")
-    done = run("drift", "--unmanaged", env=account.env)
+    done = account.run("drift", "--unmanaged")
     assert done.code == 8
     assert "does not list the monitors that had no manifest" in done.err
 
 
-def test_an_id_is_explained(account: Account, run: Run) -> None:
-    done = run("explain", "location", "72", env=account.env)
+def test_an_id_is_explained(account: Account) -> None:
+    done = account.run("explain", "location", "72")
     assert (done.code, done.out) == (
         0,
         (
@@ -237,9 +223,9 @@ def test_an_id_is_explained(account: Account, run: Run) -> None:
             "  monitors  1 (id 1)\n"
         ),
     )
-    assert run("explain", "location", env=account.env).out == "72  Boston (MA)  1 monitor\n"
-    assert run("explain", "property", env=account.env).out == "No monitor has one.\n"
-    done = run("explain", "location", "73", env=account.env)
+    assert account.run("explain", "location").out == "72  Boston (MA)  1 monitor\n"
+    assert account.run("explain", "property").out == "No monitor has one.\n"
+    done = account.run("explain", "location", "73")
     assert done.code == 64
     assert "no monitor of the account has the location 73" in done.err
-    assert run("explain", "email-smtp", "73", env=account.env).code == 64
+    assert account.run("explain", "email-smtp", "73").code == 64

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.core.state import from_text
 from reconciler.state_store import Key
@@ -18,18 +19,7 @@ from reconciler.state_store import Key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import (
-        Account,
-        Done,
-        Manifest,
-        Monitor,
-        Place,
-        Process,
-        Run,
-        Sandbox,
-        Start,
-        Workspace,
-    )
+    from conftest import Account, Done, Place, Process, Run, Sandbox, Start, Workspace
 
     from reconciler.core.state import State
 
@@ -131,8 +121,7 @@ class Team(NamedTuple):
         for address, record in state.records.items():
             assert monitors[record.id]["name"] == address.partition("/")[2].upper()
         for at in (self.one, self.other):
-            plan = self.run(at, "plan", "--detailed-exitcode")
-            assert plan.code == 0, plan.text
+            self.run(at, "plan", "--detailed-exitcode").expect(0)
             store = self.place.store(at)
             assert store.read(Key.LOCK) is None
             assert list(store.journals.glob("*.journal")) == []
@@ -166,7 +155,7 @@ def team(
 
 
 @pytest.fixture
-def relays(manifest: Manifest) -> Callable[..., str]:
+def relays() -> Callable[..., str]:
     """Three manifests with ids, whose monitors are to be changed, and six without."""
 
     def text(**fields: Any) -> str:
@@ -186,7 +175,7 @@ def relays(manifest: Manifest) -> Callable[..., str]:
 
 
 @pytest.fixture
-def live(monitor: Monitor) -> list[dict[str, Any]]:
+def live() -> list[dict[str, Any]]:
     """The monitors that `relays` wants changed."""
     return [monitor("email-smtp", number, name=f"RELAY-{number}", port=25) for number in _UPDATES]
 
@@ -262,9 +251,7 @@ def test_stopped_run_whose_lock_is_taken_over_starts_nothing_new(
     _stop(first)
     gate.open()
     both.write(relays(port=port))
-    second = both.run(both.other, *_WAITING)
-    assert second.code == 0
-    assert "taking it over" in second.err
+    both.run(both.other, *_WAITING).expect(0, err="taking it over")
     sent = both.sent()
 
     result = first.finish(signal.SIGCONT)
@@ -317,8 +304,7 @@ def test_lock_broken_in_mid_run_loses_nobodys_records(
     both.write(relays())
     first = both.start(both.one, *_APPLY, "--target", "team=odd", "--parallelism", "2")
     gate.wait()
-    refused = both.run(both.other, *_APPLY, "--target", "team=even")
-    assert refused.code == 8
+    refused = both.run(both.other, *_APPLY, "--target", "team=even").expect(8)
     (run,) = re.findall(r"state unlock (\S+)", refused.err)
     assert both.run(both.other, "state", "unlock", run).code == 0
     assert both.run(both.other, *_APPLY, "--target", "team=even").code == 0
@@ -330,21 +316,20 @@ def test_lock_broken_in_mid_run_loses_nobodys_records(
 
 
 def test_machines_in_turn_agree_on_who_moved_what(
-    team: Callable[..., Team], git: Callable[..., str], manifest: Manifest, monitor: Monitor
+    team: Callable[..., Team], git: Callable[..., str]
 ) -> None:
     both = team("git", monitor("email-smtp", 1, name="RELAY", port=25, timeout=30, interval=5))
     one, other = both.one, both.other
 
     def hand_over(source: Workspace, target: Workspace, **fields: Any) -> None:
-        source.write("relay.yaml", manifest("email-smtp", "relay", 1, name="RELAY", **fields))
+        source.describe("email-smtp", "relay", 1, name="RELAY", **fields)
         git(source.root, "add", "--all")
         git(source.root, "commit", "--quiet", "--message", "Edit")
         git(source.root, "push", "--quiet", "origin", "HEAD:main")
         git(target.root, "pull", "--quiet", "origin", "main")
 
     def causes(at: Workspace) -> dict[str, tuple[Any, ...]]:
-        plan = both.run(at, "plan", "--json")
-        assert plan.code == 0
+        plan = both.run(at, "plan", "--json").expect(0)
         return {
             field["field"]: (field["cause"], field["applied"], field["before"], field["after"])
             for change in plan.json["changes"]

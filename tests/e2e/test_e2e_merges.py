@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Done, Fleet, Manifest, Monitor, Place, Run, Sandbox, Workspace
+    from conftest import Account, Done, Place, Relays, Run, Sandbox, Workspace
 
 _OUT = ("plan", "--out", "p.json")
 _ALLOWED = ("apply", "p.json", "--allow-different-manifests")
@@ -48,22 +49,18 @@ class Pipelines:
 
 @pytest.fixture
 def pipelines(
-    places: Callable[[str], Place],
-    monitor: Monitor,
-    sandbox: Sandbox,
-    git: Callable[..., str],
-    run: Run,
+    places: Callable[[str], Place], sandbox: Sandbox, git: Callable[..., str], run: Run
 ) -> Pipelines:
     account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
     return Pipelines(places("git"), account, git, run)
 
 
 @pytest.fixture
-def merged(pipelines: Pipelines, manifest: Manifest) -> tuple[str, str]:
+def merged(pipelines: Pipelines) -> tuple[str, str]:
     """Two commits: the second changes one more monitor, and the first one further."""
     author = pipelines.author
-    author.write("one.yaml", manifest("email-smtp", "one", 1, port=587))
-    author.write("two.yaml", manifest("email-smtp", "two", 2, port=25))
+    author.describe("email-smtp", "one", 1, port=587)
+    author.describe("email-smtp", "two", 2, port=25)
     first = pipelines.merge()
     author.replace("one.yaml", "port: 587", "port: 465")
     author.replace("two.yaml", "port: 25", "port: 2525")
@@ -136,10 +133,10 @@ def test_a_merge_that_says_the_same_may_be_another_commit(
 
 
 def test_what_both_ask_for_is_applied_if_that_is_allowed(
-    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, relays: Relays
 ) -> None:
-    account = sandbox(*fleet(4))
-    assert run(*_OUT, env=account.env).code == 0
+    account = relays(4)
+    assert account.run(*_OUT).code == 0
     workspace.write(
         "fleet.yaml",
         "---\n".join(
@@ -150,10 +147,10 @@ def test_what_both_ask_for_is_applied_if_that_is_allowed(
             )
         ),
     )
-    assert run("apply", "p.json", env=account.env).code == 5
+    assert account.run("apply", "p.json").code == 5
     assert account.patches() == []
 
-    done = run(*_ALLOWED, "--json", env=account.env)
+    done = account.run(*_ALLOWED, "--json")
     assert "Allowed in this run" in done.err
     assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})], done.text
     assert done.code == 7
@@ -169,34 +166,32 @@ def test_what_both_ask_for_is_applied_if_that_is_allowed(
 
 
 def test_a_deletion_that_the_manifests_no_longer_ask_for_is_not_made(
-    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, relays: Relays
 ) -> None:
-    account = sandbox(*fleet(2))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    account = relays(2)
+    assert account.apply().code == 0
     workspace.write("fleet.yaml", manifest("email-smtp", "relay-01", 1, port=587))
-    assert run(*_OUT, "--prune", env=account.env).code == 0
+    assert account.run(*_OUT, "--prune").code == 0
     workspace.write("more.yaml", manifest("email-smtp", "relay-02", 2, port=587))
-    done = run(*_ALLOWED, env=account.env)
-    assert done.code == 5
-    assert "it has a manifest here" in done.out
+    account.run(*_ALLOWED).expect(5, out="it has a manifest here")
     assert len(account.monitors()) == 2
 
 
 def test_a_plan_that_was_made_under_another_budget_is_refused(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+    workspace: Workspace, relays: Relays
 ) -> None:
-    account = sandbox(*fleet(2))
+    account = relays(2)
     settings = workspace.root / "reconciler.toml"
-    assert run(*_OUT, env=account.env).code == 0
+    assert account.run(*_OUT).code == 0
     text = 'timeout = "5s"\n' + settings.read_text()  # says nothing of what is to be done
     settings.write_text(text.replace("percent = 100", "percent = 90"), encoding="utf-8")
-    done = run("apply", "p.json", env=account.env)
+    done = account.run("apply", "p.json")
     assert done.code == 5
     assert "reconciler.toml has changed since the plan was made" in done.err
     assert "folder without a commit" not in done.err  # neither is of one
     assert "check out the commit" not in done.err
     settings.write_text(text, encoding="utf-8")
-    assert run("apply", "p.json", env=account.env).code == 0
+    assert account.run("apply", "p.json").code == 0
 
 
 def test_the_flag_is_for_a_saved_plan(run: Run, tmp_path: Path) -> None:

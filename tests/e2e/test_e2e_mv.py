@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import manifest
 
 from reconciler import durable
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve")
 HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"
@@ -40,7 +41,7 @@ spec:
 
 
 @pytest.fixture
-def account(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
+def account(workspace: Workspace, sandbox: Sandbox) -> Account:
     """An account that two manifests of one file were applied to, which have defaults."""
     workspace.write("_defaults.yaml", f"{HEAD}  billing_plancode: UBM - A/A\n")
     workspace.write(
@@ -50,8 +51,8 @@ def account(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
     workspace.write("old/two.yaml", TWO)
     workspace.write("new/_defaults.yaml", f"{HEAD}  timeout: 60\n  interval: 15\n")
     account = sandbox()
-    assert run(*APPLY, env=account.env).code == 0
-    assert "No changes." in run("plan", env=account.env).out
+    assert account.apply().code == 0
+    assert "No changes." in account.run("plan").out
     return account
 
 
@@ -88,22 +89,21 @@ def test_what_would_be_lost_is_written(workspace: Workspace, run: Run, account: 
     )
     assert "name: A # first" in text
     assert "monitors/old/two.yaml" not in names(workspace.root)
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
 
 
-def test_why_tells_of_the_default(run: Run, account: Account) -> None:
-    done = run("why", "email-smtp/a.locations", env=account.env)
+def test_why_tells_of_the_default(account: Account) -> None:
+    done = account.run("why", "email-smtp/a.locations")
     assert "monitors/old/_defaults.yaml:1, which is added to here" in done.out
-    done = run("why", "email-smtp/b.mode", env=account.env)
+    done = account.run("why", "email-smtp/b.mode")
     assert "monitors/old/_defaults.yaml:1, which is refused here" in done.out
-    found = run("why", "email-smtp/b.mode", "--json", env=account.env).json["fields"][0]
+    found = account.run("why", "email-smtp/b.mode", "--json").json["fields"][0]
     assert (found["place"], found["default"]) == (None, "monitors/old/_defaults.yaml:1")
 
 
 def test_a_folder_moves_with_its_defaults(workspace: Workspace, run: Run, account: Account) -> None:
     before = workspace.read("old/two.yaml")
-    done = run("mv", "monitors/old", "monitors/mail")
-    assert (done.code, "Move: 2 files, 0 fields" in done.out) == (0, True)
+    run("mv", "monitors/old", "monitors/mail").expect(0, out="Move: 2 files, 0 fields")
     assert names(workspace.root) == [
         "monitors/_defaults.yaml",
         "monitors/mail/_defaults.yaml",
@@ -111,7 +111,7 @@ def test_a_folder_moves_with_its_defaults(workspace: Workspace, run: Run, accoun
         "monitors/new/_defaults.yaml",
     ]
     assert workspace.read("mail/two.yaml") == before
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
 
 
 def test_defaults_can_move_away_from_their_manifests(
@@ -119,12 +119,12 @@ def test_defaults_can_move_away_from_their_manifests(
 ) -> None:
     assert run("mv", "monitors/old/_defaults.yaml", "monitors/other/").code == 0
     assert "mode: Primary" in workspace.read("old/two.yaml")
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
 
 
 def test_a_dry_run_changes_nothing(workspace: Workspace, run: Run, account: Account) -> None:
     before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
-    done = run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/", env=account.env)
+    done = account.run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/")
     assert (done.code, "Move: 1 file, 6 fields" in done.out) == (0, True)
     told = run("mv", "--dry-run", "--json", "monitors/old/two.yaml", "monitors/new/").json
     check(told, "edits")
@@ -156,16 +156,10 @@ def test_a_dry_run_changes_nothing(workspace: Workspace, run: Run, account: Acco
     ],
 )
 def test_what_is_refused(
-    workspace: Workspace,
-    run: Run,
-    account: Account,
-    arguments: tuple[str, ...],
-    code: int,
-    message: str,
+    workspace: Workspace, account: Account, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
-    done = run("mv", *arguments, env=account.env)
-    assert (done.code, message in done.err) == (code, True), done.err
+    account.run("mv", *arguments).expect(code, err=message)
     assert {name: (workspace.root / name).read_bytes() for name in names(workspace.root)} == before
 
 
@@ -173,21 +167,20 @@ def test_what_cannot_be_edited_is_not_moved(
     workspace: Workspace, run: Run, account: Account
 ) -> None:
     workspace.replace("old/two.yaml", "spec:\n  name: B", "spec: &spec\n  name: B")
-    assert run("plan", env=account.env).code == 0
+    assert account.run("plan").code == 0
     workspace.write("old/bad.yaml", "kind: [\n")
-    done = run("mv", "monitors/old/two.yaml", "monitors/new/")
-    assert (done.code, "monitors/old/bad.yaml" in done.err) == (3, True)
+    run("mv", "monitors/old/two.yaml", "monitors/new/").expect(3, err="monitors/old/bad.yaml")
     assert "monitors/old/two.yaml" in names(workspace.root)
 
 
 @pytest.fixture
-def switched_off(workspace: Workspace, run: Run, account: Account) -> Account:
+def switched_off(workspace: Workspace, account: Account) -> Account:
     """The account, with what is in `old` off until a day, and another folder that is off."""
     until = "lifecycle: {until: 2030-12-24}\n"
     workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n  timeout: 30\n{until}")
     workspace.write("off/_defaults.yaml", f"{HEAD}  enabled: false\n")
     workspace.replace("old/two.yaml", "locations: {append: [{id: 30}]}", "interval: 15")
-    assert run(*APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     return account
 
 
@@ -197,7 +190,7 @@ def test_until_when_it_is_off_is_kept_with_what_is_off(
     done = run("mv", "monitors/old/two.yaml", "monitors/mail/")
     assert 'email-smtp/a: lifecycle.until: "2030-12-24"' in done.out
     assert workspace.read("mail/two.yaml").count("until: 2030-12-24") == 2
-    assert "No changes." in run("plan", env=switched_off.env).out
+    assert "No changes." in switched_off.run("plan").out
     assert "until" not in run("validate").text
 
 
@@ -207,7 +200,7 @@ def test_until_counts_in_a_folder_that_is_off_as_well(
     assert run("mv", "monitors/old/two.yaml", "monitors/off/").code == 0
     text = workspace.read("off/two.yaml")
     assert (text.count("until: 2030-12-24"), "enabled" in text) == (2, False)
-    assert "No changes." in run("plan", env=switched_off.env).out
+    assert "No changes." in switched_off.run("plan").out
     assert "until" not in run("validate").text
 
 
@@ -219,11 +212,10 @@ def test_links_that_would_lead_elsewhere_are_not_moved(
     link.symlink_to("../old/_defaults.yaml")
     before = names(workspace.root)
     for moved in (("monitors/twin", "monitors/a/twin"), ("monitors/old", "monitors/a/old")):
-        done = run("mv", *moved)
-        assert (done.code, "monitors/twin/_defaults.yaml is a link" in done.err) == (3, True)
+        run("mv", *moved).expect(3, err="monitors/twin/_defaults.yaml is a link")
     assert names(workspace.root) == before
     assert run("mv", "monitors/twin", "monitors/old2").code == 0
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
 
 
 def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_end(
@@ -233,7 +225,7 @@ def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_
 
     def move(source: Path, target: Path) -> None:
         moved(source, target)
-        seen.append(run("plan", env=account.env).out)
+        seen.append(account.run("plan").out)
 
     with monkeypatch.context() as patched:
         patched.setattr(durable, "move", move)
@@ -243,7 +235,7 @@ def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_
     assert all("No changes." in out for out in seen)
     assert "monitors/old/two.yaml" not in names(workspace.root)
     assert "monitors/old/_defaults.yaml" not in names(workspace.root)
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
 
 
 @pytest.mark.parametrize("number", range(1, 5))
@@ -253,7 +245,7 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
     workspace.write(
         "old/one.yaml", TWO.partition("---")[0].replace("a}", "c}").replace("A #", "C #")
     )
-    assert run(*APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     sources = [f"monitors/old/{name}.yaml" for name in ("one", "_defaults", "two")]
     steps = 0
 
@@ -272,12 +264,11 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
             patched.setattr(durable, name, counted(getattr(durable, name)))
         code = run("mv", *sources, "monitors/mail/").code
     assert code == (0 if number == 4 else 130)
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
     if code:
-        done = run("mv", *sources, "monitors/mail/")
-        assert done.code == 0, done.text
+        run("mv", *sources, "monitors/mail/").expect(0)
     assert [name for name in names(workspace.root) if "/old/" in name] == []
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in account.run("plan").out
     done = run("mv", *sources, "monitors/mail/")
     assert (done.code, "all of them are already in monitors/mail/" in done.err) == (64, True)
 
@@ -285,7 +276,7 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
 def test_a_source_that_is_only_in_the_target_is_said(
-    flags: list[str], workspace: Workspace, manifest: Manifest, run: Run
+    flags: list[str], workspace: Workspace, run: Run
 ) -> None:
     """It may have been moved before; or its name may be a typing error."""
     workspace.write("mail/other.yaml", manifest("email-smtp", "other"))
@@ -312,7 +303,7 @@ def test_nothing_moves_through_a_linked_folder(
     assert done.code == 3
     assert "monitors/link:1:1: unreadable: " in done.err
     assert names(workspace.root) == before
-    assert run("plan", env=account.env).code == 3
+    assert account.run("plan").code == 3
 
 
 @pytest.mark.usefixtures("account")

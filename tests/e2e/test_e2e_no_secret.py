@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from e2e.conftest import SEARCHED
+from e2e.conftest import SEARCHED, monitor
 from store.conftest import BUCKET, WRITER, serving_git
 
 from reconciler import cli
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from conftest import Manifest, Monitor, Place, Run, Sandbox, Workspace
+    from conftest import Place, Run, Sandbox, Workspace
 
 _TOKEN = "t0k3n.of-the_run~Zq7+x/y="
 _PASSWORD = 'pa55 "w0rd" <ü>&/\\+é%'
@@ -283,8 +283,8 @@ def _every_command(run: Runner, parrot: Parrot) -> None:
     run("show", "p.json", "--json")
     run("apply", "p.json", "--json")
     run("apply", "--auto-approve", "--write-secrets", "--show-requests", "--write-ids")
-    for monitor in parrot.live.values():  # somebody writes secrets where they do not belong
-        monitor |= {
+    for live in parrot.live.values():  # somebody writes secrets where they do not belong
+        live |= {
             "note": f"log in with {_PASSWORD}",
             "alert_note": f"{_KEY} {base64.b64encode(_TOKEN.encode()).decode()}",
             "dsn": f"smtp://u:{quote(_PASSWORD)}@h",
@@ -293,8 +293,8 @@ def _every_command(run: Runner, parrot: Parrot) -> None:
     run("drift")
     run("drift", "--json")
     run("drift", *_in_files(Subject.DRIFT))
-    for monitor in parrot.live.values():
-        monitor |= {"note": f"log in with {_ENV}", "mode": quote(_FILE), "pairs": {_ENV: [_FILE]}}
+    for live in parrot.live.values():
+        live |= {"note": f"log in with {_ENV}", "mode": quote(_FILE), "pairs": {_ENV: [_FILE]}}
     for flags in ([], ["--json"], ["--show-requests", "--out", "q.json"], ["--offline"]):
         run("plan", *flags)
     run("plan", "--show-requests", *_in_files(Subject.PLAN))
@@ -345,12 +345,12 @@ def _every_fault(run: Runner, parrot: Parrot) -> None:
     parrot.strikes = "-"
 
 
-def _manifests(workspace: Workspace, manifest: Manifest) -> None:
+def _manifests(workspace: Workspace) -> None:
     login = {"user": "probe", "password": {"secretRef": {"file": "password"}}}
     secret = {"secretRef": {"env": "MAILBOX"}}
     extra = {"login": login, "pop3_password": secret, "hook": secret}
-    workspace.write("old.yaml", manifest("email-smtp", "old", 1, port=587, extra=extra))
-    workspace.write("new.yaml", manifest("email-pop", "new", name="New", extra=extra))
+    workspace.describe("email-smtp", "old", 1, port=587, extra=extra)
+    workspace.describe("email-pop", "new", name="New", extra=extra)
 
 
 def _objects(repository: Path) -> Iterator[tuple[str, bytes]]:
@@ -376,7 +376,7 @@ def _bucket() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def parrot(monitor: Monitor) -> Iterator[Callable[[], Parrot]]:
+def parrot() -> Iterator[Callable[[], Parrot]]:
     with contextlib.ExitStack() as stack:
 
         def start() -> Parrot:
@@ -392,7 +392,6 @@ def parrot(monitor: Monitor) -> Iterator[Callable[[], Parrot]]:
 def test_no_secret_leaves_the_process(
     places: Callable[[str], Place],
     parrot: Callable[[], Parrot],
-    manifest: Manifest,
     git: Callable[..., str],
     tmp_path: Path,
     record_property: Callable[[str, object], None],
@@ -409,7 +408,7 @@ def test_no_secret_leaves_the_process(
             workspace = place.machine()
             login = f"ci-user:{quote(_GIT, safe='')}"
             is_git = kind == "git"
-            _manifests(workspace, manifest)
+            _manifests(workspace)
             (workspace.root / "password").write_text(_FILE + "\n", encoding="utf-8")
             env = {
                 **place.env,
@@ -427,7 +426,7 @@ def test_no_secret_leaves_the_process(
             }
             run = Runner(search, workspace.root, env)
             _every_command(run, server)
-            _manifests(workspace, manifest)
+            _manifests(workspace)
             if kind == "file":
                 _every_fault(run, server)
             if is_git:
@@ -501,13 +500,12 @@ def test_no_error_shows_the_login_or_the_query_of_a_url(
     settings: str,
     variables: dict[str, str],
     workspace: Workspace,
-    manifest: Manifest,
     sandbox: Sandbox,
     git: Callable[..., str],
     run: Run,
 ) -> None:
-    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
-    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    workspace.describe("email-smtp", "relay")
+    workspace.settings(settings)
     git(workspace.root, "init", "--quiet", "--initial-branch=main")
     origin = "http://127.0.0.1:3/x.git?private_token=token-99"
     git(workspace.root, "remote", "add", "origin", origin)

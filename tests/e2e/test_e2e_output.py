@@ -8,15 +8,16 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
-    from conftest import Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 
 
 @pytest.fixture
-def mixed(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> list[dict[str, Any]]:
+def mixed(workspace: Workspace) -> list[dict[str, Any]]:
     """Four manifests, three of which differ from live; and two monitors without a manifest."""
     mail, web = {"team": "mail"}, {"team": "web"}
     workspace.write("a.yaml", manifest("email-smtp", "relay", 1, labels=mail, port=587))
@@ -33,10 +34,9 @@ def mixed(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> list[di
     ]
 
 
-def test_plan_as_json(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
+def test_plan_as_json(mixed: list[Any], sandbox: Sandbox) -> None:
     account = sandbox(*mixed)
-    done = run("plan", "--json", "--detailed-exitcode", env=account.env)
-    assert done.code == 2
+    done = account.run("plan", "--json", "--detailed-exitcode").expect(2)
     plan = done.json
     assert plan["summary"] == {
         "create": 0,
@@ -59,11 +59,10 @@ def test_plan_as_json(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
 
 
 def test_plan_as_json_with_a_refusal_is_still_one_document(
-    workspace: Workspace, mixed: list[Any], manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
-    workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
-    done = run("plan", "--json", env=sandbox(*mixed).env)
-    assert done.code == 5
+    workspace.describe("email-smtp", "odd", 99)
+    done = run("plan", "--json", env=sandbox(*mixed).env).expect(5)
     (refusal,) = done.json["refusals"]
     assert refusal["address"] == "email-smtp/odd"
     assert refusal["origin"]["path"] == "monitors/odd.yaml"
@@ -82,18 +81,16 @@ def test_plan_as_json_with_a_refusal_is_still_one_document(
 def test_apply_as_json_holds_the_exit_code_of_the_process(
     faults: list[str], code: int, mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
-    done = run(*_APPLY, "--json", env=sandbox(*mixed, faults=faults).env)
-    assert done.code == code
+    done = run(*_APPLY, "--json", env=sandbox(*mixed, faults=faults).env).expect(code)
     result = done.json
     assert result["exit_code"] == code
     assert sum(result["summary"].values()) == len(result["outcomes"]) == 3
     assert "Plan: 0 to add, 3 to change, 0 to destroy." in done.err
 
 
-def test_apply_as_json_without_changes(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
+def test_apply_as_json_without_changes(mixed: list[Any], sandbox: Sandbox) -> None:
     account = sandbox(*mixed)
-    done = run(*_APPLY, "--json", "--target", "email-pop/same", env=account.env)
-    assert done.code == 0
+    done = account.apply("--json", "--target", "email-pop/same").expect(0)
     assert done.json["outcomes"] == []
     assert done.json["exit_code"] == 0
 
@@ -129,26 +126,20 @@ def test_requests_are_not_shown_unasked(mixed: list[Any], sandbox: Sandbox, run:
     ids=lambda value: ",".join(value) if isinstance(value, list) else None,
 )
 def test_targets_choose_what_is_sent_and_the_rest_is_counted(
-    targets: list[str],
-    expected: list[str],
-    left_out: int,
-    mixed: list[Any],
-    sandbox: Sandbox,
-    run: Run,
+    targets: list[str], expected: list[str], left_out: int, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed)
     flags = [word for target in targets for word in ("--target", target)]
-    done = run(*_APPLY, *flags, env=account.env)
-    assert done.code == 0
+    done = account.apply(*flags).expect(0)
     assert sorted(path for path, _ in account.patches()) == expected
     assert f"{left_out} not targeted." in done.out
 
 
 def test_monitors_without_a_manifest_are_counted_and_never_touched(
-    mixed: list[Any], sandbox: Sandbox, run: Run
+    mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed)
-    done = run("plan", env=account.env)
+    done = account.run("plan")
     assert "2 email monitors in AlertSite without a manifest: never touched." in done.out
     assert "not targeted" not in done.out
 
@@ -201,63 +192,45 @@ def test_closed_stdout_is_no_traceback(
     ids=str,
 )
 def test_narrow_encodings_do_not_stop_a_run(
-    encoding: dict[str, str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    encoding: dict[str, str], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     workspace.write("zürich.yaml", manifest("email-imap", "one", 7, name="Zürich 📮"))
     account = sandbox(monitor("email-imap", 7, name="Genève"))
-    done = run(*_APPLY, env=account.env | encoding)
-    assert done.code == 0
-    assert "1 changed" in done.out
+    account.apply(env=encoding).expect(0, out="1 changed")
     assert account.patches() == [("/monitors/email-imap/7", {"name": "Zürich 📮"})]
 
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_json_is_json_in_a_narrow_encoding(
-    command: list[str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    command: list[str], workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-imap", "one", 7, name="Zürich 📮"))
+    workspace.describe("email-imap", "one", 7, name="Zürich 📮")
     account = sandbox(monitor("email-imap", 7, name="Genève"))
-    done = run(*command, "--json", env=account.env | {"PYTHONIOENCODING": "ascii"})
-    assert done.code == 0
+    done = account.run(*command, "--json", env={"PYTHONIOENCODING": "ascii"}).expect(0)
     items = done.json["changes" if command == ["plan"] else "outcomes"]
     assert items[0]["request"]["body"] == {"name": "Zürich 📮"}
 
 
-def test_values_cannot_steer_the_terminal(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-imap", "one", 7, note="a\x1b[2Jb\nc"))
+def test_values_cannot_steer_the_terminal(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-imap", "one", 7, note="a\x1b[2Jb\nc")
     account = sandbox(monitor("email-imap", 7, note="\x1b]0;x\x07"))
-    done = run("plan", "--show-requests", env=account.env)
-    assert done.code == 0
+    done = account.run("plan", "--show-requests").expect(0)
     assert "\x1b" not in done.text
     assert "\x07" not in done.text
 
 
-def test_file_names_cannot_steer_the_terminal(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_file_names_cannot_steer_the_terminal(workspace: Workspace, sandbox: Sandbox) -> None:
     name = "x\x1b[2J\ny.yaml"
     workspace.write(name, manifest("email-imap", "one", 7, note="new"))
     account = sandbox(monitor("email-imap", 7), faults=["PATCH * status=400"])
     for arguments in (["plan"], _APPLY):
-        assert "\x1b" not in run(*arguments, env=account.env).text
-    planned = run("plan", "--json", env=account.env).json
+        assert "\x1b" not in account.run(*arguments).text
+    planned = account.run("plan", "--json").json
     assert planned["changes"][0]["origin"]["path"] == f"monitors/{name}"
 
 
 def test_colours_from_outside_are_not_kept_where_there_are_colours(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     folder = "\x1b[31mred"
     path = workspace.root / folder / "one.yaml"
@@ -269,39 +242,28 @@ def test_colours_from_outside_are_not_kept_where_there_are_colours(
     assert run("apply", "--auto-approve", *given, env=env).code == 0
     account.edit("email-imap", 7, note="other")
     for arguments in (["why", "email-imap/one"], ["status"], ["pull", "--auto-approve"]):
-        done = run(*arguments, *given, env=env)
-        assert done.code == 0
-        assert "\x1b[" in done.out
-        assert r"\x1b[31mred" in done.out
+        done = run(*arguments, *given, env=env).expect(0, out=("\x1b[", r"\x1b[31mred"))
         assert folder not in done.text
 
 
 def test_json_stays_on_one_stream_when_everything_else_is_talkative(
-    mixed: list[Any], sandbox: Sandbox, run: Run
+    mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed, faults=["PATCH * status=503 retry-after=0 times=3"])
-    done = run(*_APPLY, "--json", "--show-requests", env=account.env)
-    assert done.code == 0
+    done = account.apply("--json", "--show-requests").expect(0)
     assert done.err.count("trying again") == 3
     assert json.loads(done.out)["summary"]["done"] == 3
 
 
 @pytest.mark.parametrize("command", [("plan",), ("plan", "--json"), ("apply", "--json")])
 def test_what_is_approved_is_shown_as_it_is(
-    command: tuple[str, ...],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    command: tuple[str, ...], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """An error hides what may be a login in a URL; a value is what it is."""
     old, new = (f"See http://x:y@w.example/x?page={number} (a)" for number in (1, 2))
-    workspace.write("a.yaml", manifest("email-smtp", "a", 1, note=new))
+    workspace.describe("email-smtp", "a", 1, note=new)
     account = sandbox(monitor("email-smtp", 1, note=old))
     flags = ("--auto-approve",) if command[0] == "apply" else ()
-    done = run(*command, *flags, env=account.env)
-    assert done.code == 0
-    assert new in done.text
+    done = account.run(*command, *flags).expect(0, text=new)
     if command != ("plan", "--json"):
         assert f'note: "{old}" → "{new}"' in done.text

@@ -18,7 +18,7 @@ from reconciler.errors import ExitCode
 from programs import TOOLS, check
 
 if TYPE_CHECKING:
-    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Relays, Run, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _TEMPLATES = _ROOT / "reconciler" / "templates"
@@ -117,9 +117,9 @@ class Job(NamedTuple):
 
 
 @pytest.fixture
-def job(fleet: Fleet, sandbox: Sandbox, workspace: Workspace, base_env: dict[str, str]) -> Job:
+def job(relays: Relays, workspace: Workspace, base_env: dict[str, str]) -> Job:
     """Three changed monitors, and a shell that has the tool and the login."""
-    account = sandbox(*fleet(3))
+    account = relays(3)
     tools = workspace.root / "tools"
     tools.mkdir()
     command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
@@ -314,7 +314,7 @@ def test_a_new_repository_has_the_hooks() -> None:
 
 
 def test_the_hooks_run_in_a_repository(
-    tmp_path: Path, base_env: dict[str, str], workspace: Workspace, manifest: Manifest
+    tmp_path: Path, base_env: dict[str, str], workspace: Workspace
 ) -> None:
     """With `language: system`, so that pre-commit makes no environment; all else is as shipped."""
     hooks = tmp_path / "hooks"
@@ -348,7 +348,7 @@ def test_the_hooks_run_in_a_repository(
         "  - {id: reconciler-fmt, language: system}\n"
     )
     (workspace.root / ".pre-commit-config.yaml").write_text(text, encoding="utf-8")
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", port=587))
+    workspace.describe("email-smtp", "relay", port=587)
     call(workspace.root, "git", "add", ".")
     run_hooks = (TOOLS / "pre-commit", "run", "--all-files")
     done = call(workspace.root, *run_hooks)

@@ -6,9 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
-    from conftest import Account, Done, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Done, Sandbox, Workspace
 
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
@@ -20,14 +21,9 @@ _SMTP = "email-smtp"
 class Fleet:
     """One sandbox, its manifests in a file each, and runs against it."""
 
-    def __init__(
-        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-    ) -> None:
+    def __init__(self, workspace: Workspace, sandbox: Sandbox) -> None:
         self.workspace = workspace
-        self._manifest = manifest
-        self._monitor = monitor
         self._sandbox = sandbox
-        self._run = run
         self.account: Account
         self._seen = 0
 
@@ -41,12 +37,12 @@ class Fleet:
         tail: str = "",
         **spec: Any,
     ) -> None:
-        text = self._manifest(kind, name, number, **{"name": name.title(), **spec})
+        text = manifest(kind, name, number, **{"name": name.title(), **spec})
         self.workspace.write(f"{name}.yaml", text + tail)
 
     def remove(self, *names: str) -> None:
         for name in names:
-            (self.workspace.root / "monitors" / f"{name}.yaml").unlink()
+            self.workspace.remove(f"{name}.yaml")
 
     def begin(self, *names: str, faults: tuple[str, ...] = (), **options: Any) -> None:
         """Manifests and monitors 1, 2, … of these names, applied once."""
@@ -54,13 +50,13 @@ class Fleet:
         for number, name in enumerate(names, 1):
             if not (self.workspace.root / "monitors" / f"{name}.yaml").exists():
                 self.write(name, number)
-            seed.append(self._monitor(_SMTP, number, name=name.title(), enabled=True))
+            seed.append(monitor(_SMTP, number, name=name.title(), enabled=True))
         self.account = self._sandbox(*seed, faults=faults, **options)
         assert self.run(*_APPLY).code == 0
         assert self.sent() == []
 
     def run(self, *arguments: str, **env: str) -> Done:
-        return self._run(*arguments, env=self.account.env | env)
+        return self.account.run(*arguments, env=env)
 
     def sent(self) -> list[str]:
         """Method and path of what was written since the last time."""
@@ -79,10 +75,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Fleet:
-    return Fleet(workspace, manifest, monitor, sandbox, run)
+def fleet(workspace: Workspace, sandbox: Sandbox) -> Fleet:
+    return Fleet(workspace, sandbox)
 
 
 class TestPruning:
@@ -90,9 +84,7 @@ class TestPruning:
         fleet.begin("a", "b")
         fleet.remove("b")
         for command in (["plan"], list(_APPLY), ["plan", "--detailed-exitcode"]):
-            done = fleet.run(*command)
-            assert done.code == 0
-            assert "email-smtp/b (id 2) orphan: no manifest" in done.out
+            done = fleet.run(*command).expect(0, out="email-smtp/b (id 2) orphan: no manifest")
         assert fleet.sent() == []
         plan = fleet.run("plan", "--prune", "--show-requests", "--detailed-exitcode")
         assert plan.code == 2
@@ -112,17 +104,14 @@ class TestPruning:
     def test_a_flag_keeps_addresses_and_globs(self, fleet: Fleet) -> None:
         fleet.begin("a", "b-1", "b-2", "c", "d")
         fleet.remove("b-1", "b-2", "c", "d")
-        done = fleet.run(*_PRUNE, "--keep", "email-smtp/b-*", "--keep", "email-smtp/c")
-        assert done.code == 0
+        fleet.run(*_PRUNE, "--keep", "email-smtp/b-*", "--keep", "email-smtp/c").expect(0)
         assert fleet.sent() == ["DELETE /monitors/5"]
         assert fleet.records().keys() == {f"email-smtp/{name}" for name in ("a", "b-1", "b-2", "c")}
 
     def test_a_target_may_be_one_orphan(self, fleet: Fleet) -> None:
         fleet.begin("a", "b", "c")
         fleet.remove("b", "c")
-        done = fleet.run(*_PRUNE, "--target", "email-smtp/c")
-        assert done.code == 0
-        assert "1 destroyed" in done.out
+        fleet.run(*_PRUNE, "--target", "email-smtp/c").expect(0, out="1 destroyed")
         assert fleet.sent() == ["DELETE /monitors/3"]
         nobody = fleet.run(*_PRUNE, "--target", "email-smtp/c")
         assert nobody.code == 64
@@ -143,8 +132,7 @@ class TestPruning:
         for number, name in enumerate("abc", 1):
             fleet.write(name, number, port=587)
         fleet.write("new", kind="email-imap")
-        done = fleet.run(*_PRUNE, "--parallelism", "8", "--allow-loss", "9", "--json")
-        assert done.code == 0
+        done = fleet.run(*_PRUNE, "--parallelism", "8", "--allow-loss", "9", "--json").expect(0)
         sent = fleet.sent()
         assert sorted(sent[:4]) == [
             *(f"PATCH /monitors/email-smtp/{number}" for number in (1, 2, 3)),
@@ -183,9 +171,7 @@ class TestPruning:
     def test_a_delete_is_repeated(self, fault: str, attempts: int, fleet: Fleet) -> None:
         fleet.begin("a", "b", faults=(f"DELETE * {fault}",))
         fleet.remove("b")
-        done = fleet.run(*_PRUNE)
-        assert done.code == 0
-        assert "1 destroyed" in done.out
+        fleet.run(*_PRUNE).expect(0, out="1 destroyed")
         assert fleet.sent() == ["DELETE /monitors/2"] * attempts
         assert fleet.records().keys() == {"email-smtp/a"}
 
@@ -211,17 +197,13 @@ class TestPruning:
         fleet.begin("a", "b", witness=witness)
         fleet.remove("b")
         fleet.write("a", 1, port=587)
-        done = fleet.run(*_PRUNE)
-        assert done.code == 0
-        assert "1 changed, 1 destroyed" in done.out
+        fleet.run(*_PRUNE).expect(0, out="1 changed, 1 destroyed")
         assert [entry["status"] for entry in fleet.account.requests("DELETE")] == [204, 404]
 
     def test_a_whole_fleet_can_be_retired_and_the_state_ends_empty(self, fleet: Fleet) -> None:
         fleet.begin("a", "b", "c", "d")
         fleet.remove("a", "b", "c", "d")
-        done = fleet.run(*_PRUNE, "--allow-empty")
-        assert done.code == 0
-        assert "4 destroyed" in done.out
+        fleet.run(*_PRUNE, "--allow-empty").expect(0, out="4 destroyed")
         assert fleet.records() == {}
         nothing = fleet.run("plan")
         assert nothing.code == 3
@@ -230,8 +212,7 @@ class TestPruning:
     def test_a_plan_without_manifests_says_what_apply_needs(self, fleet: Fleet) -> None:
         fleet.begin("a")
         fleet.remove("a")
-        done = fleet.run("plan", "--prune")
-        assert done.code == 0
+        done = fleet.run("plan", "--prune").expect(0)
         warning = (
             "Warning: monitors: there are no manifests, but the state has 1 monitor. Check the "
             "folder; apply refuses this without --allow-empty.\n"
@@ -261,12 +242,9 @@ class TestSavedPlans:
         fleet.remove("b", "c")
         self.save(fleet, "--keep", "email-smtp/c")
         assert "- email-smtp/b (id 2)" in fleet.run("show", "plan.json").out
-        done = fleet.run("apply", "plan.json")
-        assert done.code == 0
+        fleet.run("apply", "plan.json").expect(0)
         assert fleet.sent() == ["DELETE /monitors/2"]
-        again = fleet.run("apply", "plan.json")
-        assert again.code == 0
-        assert "1 change of the plan was already made." in again.err
+        fleet.run("apply", "plan.json").expect(0, err="1 change of the plan was already made.")
         assert fleet.sent() == []
 
     def test_nothing_is_retired_when_something_has_moved(self, fleet: Fleet) -> None:
@@ -288,9 +266,7 @@ class TestSavedPlans:
         fleet.remove("b")
         self.save(fleet)
         for flag in (["--prune"], ["--keep", "*"]):
-            done = fleet.run("apply", "plan.json", *flag)
-            assert done.code == 64
-            assert "have no effect on a saved plan" in done.err
+            fleet.run("apply", "plan.json", *flag).expect(64, err="have no effect on a saved plan")
         fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
         assert "changed since the plan was made" in fleet.run("apply", "plan.json").err
         assert fleet.sent() == []
@@ -335,8 +311,7 @@ class TestLifecycle:
         fleet.remove("a")
         plan = fleet.run("plan", "--prune")
         assert "~ email-smtp/a (id 1): retired: its manifest is gone; disabled and kept" in plan.out
-        done = fleet.run(*_PRUNE)
-        assert done.code == 0
+        fleet.run(*_PRUNE).expect(0)
         assert fleet.account.patches() == [("/monitors/email-smtp/1", {"enabled": False})]
         record = fleet.records()["email-smtp/a"]
         assert (record["retire"], record["fields"]["enabled"]) == ("disable", False)
@@ -369,10 +344,7 @@ class TestLifecycle:
             "monitors/a.yaml:11:64: warning: expired-ignore: port is compared again, as it was "
             "ignored only until 2026-01-01 (a migration); remove this, or set a later day\n"
         )
-        plan = fleet.run("plan")
-        assert plan.code == 0
-        assert warning in plan.err
-        assert "port: 2525 → 587" in plan.out
+        fleet.run("plan").expect(0, out="port: 2525 → 587", err=warning)
         checked = fleet.run("validate")
         assert (checked.code, checked.out) == (0, warning)
         assert fleet.run("validate", "--lint", "--strict").code == 3
@@ -380,9 +352,7 @@ class TestLifecycle:
         assert (
             fleet.run("validate", "--format", "json").json["findings"][0]["severity"] == "warning"
         )
-        other = fleet.run(*_APPLY, "--target", f"{_SMTP}/b")
-        assert other.code == 0
-        assert warning in other.err
+        fleet.run(*_APPLY, "--target", f"{_SMTP}/b").expect(0, err=warning)
         assert fleet.run(*_APPLY).code == 0
         assert fleet.account.live(1)["port"] == 587
 
@@ -397,8 +367,7 @@ class TestLifecycle:
         fleet.account.edit(_SMTP, 1, port=2525)
         assert fleet.run("drift").code == 0
         fleet.account.edit(_SMTP, 1, name="Moved")
-        found = fleet.run("drift", "--json")
-        assert found.code == 2
+        found = fleet.run("drift", "--json").expect(2)
         fields = found.json["monitors"][0]["fields"]
         assert [field["field"] for field in fields] == ["name"]
         fleet.write("a", 1, port=587)
@@ -452,10 +421,9 @@ class TestRenaming:
         before = fleet.records()["email-smtp/old"]
         self.rename(fleet, number)
         for command in (["plan"], ["plan", "--offline"], [*_PRUNE]):
-            done = fleet.run(*command)
-            assert done.code == 0
-            assert "= email-smtp/new (id 1) renamed: it was old" in done.out
-            assert "No changes. 2 unchanged." in done.out
+            fleet.run(*command).expect(
+                0, out=("= email-smtp/new (id 1) renamed: it was old", "No changes. 2 unchanged.")
+            )
         assert fleet.sent() == []
         records = fleet.records()
         assert records.keys() == {"email-smtp/new", "email-smtp/other"}
@@ -468,7 +436,7 @@ class TestRenaming:
         secret = {"alert_note": {"secretRef": {"env": "NOTE"}}}
         fleet.begin("old")
         shown = '[secrets]\nfields = ["alert_note"]\n'
-        (fleet.workspace.root / "reconciler.toml").write_text(shown)
+        fleet.workspace.settings(shown)
         fleet.write("old", 1, **secret)
         assert fleet.run(*_APPLY, **key).code == 0
         assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
@@ -483,17 +451,14 @@ class TestRenaming:
     def test_a_change_at_the_same_time_is_one_patch(self, fleet: Fleet) -> None:
         fleet.begin("old", "other")
         self.rename(fleet, port=587)
-        done = fleet.run(*_APPLY)
-        assert done.code == 0
+        fleet.run(*_APPLY).expect(0)
         assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
         assert fleet.records()["email-smtp/new"]["fields"]["port"] == 587
 
     def test_what_is_not_targeted_keeps_its_record(self, fleet: Fleet) -> None:
         fleet.begin("old", "other")
         self.rename(fleet)
-        done = fleet.run(*_PRUNE, "--target", "email-smtp/other")
-        assert done.code == 0
-        assert "1 not targeted" in done.out
+        fleet.run(*_PRUNE, "--target", "email-smtp/other").expect(0, out="1 not targeted")
         assert fleet.records().keys() == {"email-smtp/old", "email-smtp/other"}
         assert fleet.run(*_PRUNE, "--target", "email-smtp/new").code == 0
         assert fleet.records().keys() == {"email-smtp/new", "email-smtp/other"}

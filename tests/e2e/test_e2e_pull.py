@@ -6,11 +6,12 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 SMTP = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json
@@ -77,7 +78,7 @@ def added(workspace: Workspace) -> list[str]:
 
 
 @pytest.fixture
-def applied(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
+def applied(workspace: Workspace, sandbox: Sandbox) -> Account:
     """An account that the manifests were applied to, which are in git."""
     workspace.write("relay.yaml", SMTP)
     workspace.write("others.yaml", IMAP.replace("\n", "\r\n"))
@@ -87,7 +88,7 @@ def applied(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
         {"id": 2, "type": "email-imap", "name": "Inbox", **common},
         {"id": 3, "type": "email-pop", "name": "Pop", **common},
     )
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     git(workspace, "init", "--quiet")
     git(workspace, "add", "monitors")
     git(workspace, "commit", "--quiet", "--message", "as applied")
@@ -95,7 +96,7 @@ def applied(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
 
 
 def test_equal_edits_of_many_manifests_are_shown_once(
-    workspace: Workspace, run: Run, sandbox: Sandbox, manifest: Manifest, monitor: Any
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     numbers = range(1, 26)
     for number in numbers:
@@ -103,11 +104,11 @@ def test_equal_edits_of_many_manifests_are_shown_once(
         text = manifest("email-smtp", name, number, name=name, enabled=True, port=25)
         workspace.write(f"{name}.yaml", text)
     account = sandbox(*(monitor("email-smtp", id_, name=f"m{id_:02}", port=25) for id_ in numbers))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     for number in numbers:
         account.edit("email-smtp", number, enabled=False)
     account.edit("email-smtp", 7, port=26)
-    done = run("pull", "--auto-approve", env=account.env)
+    done = account.run("pull", "--auto-approve")
     assert "  ~ 24 monitors\n      enabled: true → false (monitors/m01.yaml:" in done.out
     assert "      email-smtp/m01, email-smtp/m02, email-smtp/m03 and 21 more\n" in done.out
     assert "  ~ email-smtp/m07\n      enabled: true → false" in done.out
@@ -116,14 +117,14 @@ def test_equal_edits_of_many_manifests_are_shown_once(
     assert "enabled: false" in workspace.read("m25.yaml")
 
 
-def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Account) -> None:
+def test_ten_fields_are_ten_lines(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, name="Relay 1", port="587", interval=15, mode="Primary: 1")
     applied.edit("email-smtp", 1, locations=[{"id": 10}, {"id": 30}])
     applied.edit("email-smtp", 1, alert_note="Runbook: wiki/relay\nCall nobody.\n")
     applied.edit("email-imap", 2, billing_plancode="UBM - B/B", folder="yes")
     applied.edit("email-pop", 3, hostname='"pop".example.com', locations=[{"id": 10}, {"id": 40}])
     before = len(applied.requests())
-    done = run("pull", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--auto-approve")
     assert (done.code, done.err.splitlines()[1:]) == (
         0,
         [
@@ -156,22 +157,20 @@ def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Accou
         "+      Call nobody.",
     ]
 
-    assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
-    assert run("drift", env=applied.env).code == 2
+    assert applied.run("plan", "--detailed-exitcode").code == 0
+    assert applied.run("drift").code == 2
     patches = len(applied.patches())
-    assert run("apply", "--auto-approve", env=applied.env).code == 0
-    assert (run("drift", env=applied.env).code, len(applied.patches())) == (0, patches)
-    again = run("pull", "--auto-approve", env=applied.env)
+    assert applied.apply().code == 0
+    assert (applied.run("drift").code, len(applied.patches())) == (0, patches)
+    again = applied.run("pull", "--auto-approve")
     assert (again.code, again.out) == (0, "Nothing to pull.\n")
 
 
 def test_nothing_is_written_without_approval(
-    workspace: Workspace, run: Run, applied: Account, terminal: Callable[..., Any]
+    workspace: Workspace, applied: Account, terminal: Callable[..., Any]
 ) -> None:
     applied.edit("email-smtp", 1, port=587)
-    done = run("pull", env=applied.env)
-    assert done.code == 5
-    assert "nothing was written: approval is required" in done.err
+    applied.run("pull").expect(5, err="nothing was written: approval is required")
     shown = terminal("pull", env=applied.env)
     shown.wait_for("Only")
     shown.type("no\n")
@@ -203,12 +202,12 @@ def test_a_file_that_somebody_edits_meanwhile_is_not_overwritten(
 
 
 def test_only_drift_is_pulled_unless_all_is_asked_for(
-    workspace: Workspace, run: Run, applied: Account
+    workspace: Workspace, applied: Account
 ) -> None:
     workspace.replace("relay.yaml", "port:     25", "port:     26")
     workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Notify")
     applied.edit("email-smtp", 1, mode="Primary")
-    done = run("pull", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--auto-approve")
     assert done.code == 0
     assert (
         '"Global Notify" → "Primary" (monitors/relay.yaml:19, both: your edit is lost)' in done.out
@@ -217,17 +216,15 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
     assert "apply sends it; pull --all replaces it with the value of AlertSite." in done.err
     assert "port" not in done.out
 
-    done = run("pull", "--all", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--all", "--auto-approve")
     assert "port: 26 → 25 (monitors/relay.yaml:13, your edit is lost)" in done.out
-    assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
+    assert applied.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_what_the_plan_refuses_is_not_pulled(
-    workspace: Workspace, run: Run, applied: Account
-) -> None:
+def test_what_the_plan_refuses_is_not_pulled(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, port=587)
     workspace.replace("others.yaml", "  id: 2\n", "")
-    done = run("pull", "--state", "file:none.json", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--state", "file:none.json", "--auto-approve")
     assert done.code == 0
     assert (
         "1 manifest is refused by the plan and not pulled. To see why, run: reconciler plan"
@@ -236,22 +233,20 @@ def test_what_the_plan_refuses_is_not_pulled(
     assert "1 field was changed in the manifests only" in done.err
 
 
-def test_targets(workspace: Workspace, run: Run, applied: Account) -> None:
+def test_targets(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, port=587)
     applied.edit("email-imap", 2, folder="Sent")
-    assert run("pull", "email-imap/*", "--auto-approve", env=applied.env).code == 0
+    assert applied.run("pull", "email-imap/*", "--auto-approve").code == 0
     assert git(workspace, "diff", "--numstat") == "1\t1\tmonitors/others.yaml\n"
-    done = run("pull", "email-imap/none", env=applied.env)
-    assert done.code == 64
-    assert "email-imap/none matches no manifest" in done.err
-    kind_alone = run("pull", "email-smtp", env=applied.env)
+    applied.run("pull", "email-imap/none").expect(64, err="email-imap/none matches no manifest")
+    kind_alone = applied.run("pull", "email-smtp")
     assert "did you mean email-smtp/*?" in kind_alone.err
 
 
-def test_unset_fields(workspace: Workspace, run: Run, applied: Account) -> None:
+def test_unset_fields(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, note="", alert_note=None, interval=None, mode="")
     applied.edit("email-imap", 2, folder=None)
-    done = run("pull", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--auto-approve")
     assert done.code == 0
     assert "interval: 5 → (removed: AlertSite has none) (monitors/relay.yaml:14)" in done.out
     assert [line.strip("+ ") for line in added(workspace)] == [
@@ -259,22 +254,19 @@ def test_unset_fields(workspace: Workspace, run: Run, applied: Account) -> None:
         'alert_note: ""',
         'note: ""',
     ]
-    assert "No changes." in run("plan", env=applied.env).out
+    assert "No changes." in applied.run("plan").out
 
 
-def test_a_default_is_overruled_in_the_manifest(
-    workspace: Workspace, run: Run, applied: Account
-) -> None:
+def test_a_default_is_overruled_in_the_manifest(workspace: Workspace, applied: Account) -> None:
     workspace.write(
         "_defaults.yaml",
         "apiVersion: reconciler/v1\nkind: Defaults\nspec: {timeout: 30, retry_on_failure: true}\n",
     )
-    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    assert applied.apply().code == 0
     applied.edit("email-smtp", 1, timeout=45)
     applied.edit("email-imap", 2, retry_on_failure=False)
     applied.edit("email-pop", 3, timeout="")
-    done = run("pull", "--auto-approve", env=applied.env)
-    assert done.code == 0
+    done = applied.run("pull", "--auto-approve").expect(0)
     place = "monitors/relay.yaml:8, added, over the default at monitors/_defaults.yaml:1"
     assert f"timeout: 30 → 45 ({place})" in done.out
     refused = "(the default at monitors/_defaults.yaml:1 is refused: AlertSite has none)"
@@ -287,7 +279,7 @@ def test_a_default_is_overruled_in_the_manifest(
         '+          "timeout": {"inherit": false},',
         "+    timeout: 45",
     ]
-    assert "No changes." in run("plan", env=applied.env).out
+    assert "No changes." in applied.run("plan").out
 
 
 def test_what_is_added_to_a_default_stays_so(
@@ -299,46 +291,43 @@ def test_what_is_added_to_a_default_stays_so(
     workspace.write("_defaults.yaml", defaults)
     old = "UBM - A/A, hostname: mail.example.com"
     workspace.replace("others.yaml", old, f"{old}, locations: {{append: [{{id: 30}}]}}")
-    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    assert applied.apply().code == 0
     applied.edit("email-imap", 2, locations=[{"id": number} for number in (10, 20, 30, 40)])
-    assert run("pull", "--auto-approve", env=applied.env).code == 0
-    assert (
-        "locations: {append: [{id: 30}, {id: 40}]}"
-        in (workspace.root / "monitors/others.yaml").read_text()
-    )
-    assert "No changes." in run("plan", env=applied.env).out
+    assert applied.run("pull", "--auto-approve").code == 0
+    assert "locations: {append: [{id: 30}, {id: 40}]}" in workspace.read("others.yaml")
+    assert "No changes." in applied.run("plan").out
     shown = run("render", "email-imap/inbox").out
     assert "# monitors/others.yaml:6:78, added to the default at monitors/_defaults.yaml:1" in shown
     applied.edit("email-imap", 2, locations=[{"id": 10}])
-    assert run("pull", "--auto-approve", env=applied.env).code == 0
-    assert "locations: [{id: 10}]" in (workspace.root / "monitors/others.yaml").read_text()
-    assert "No changes." in run("plan", env=applied.env).out
+    assert applied.run("pull", "--auto-approve").code == 0
+    assert "locations: [{id: 10}]" in workspace.read("others.yaml")
+    assert "No changes." in applied.run("plan").out
 
 
 def test_what_is_unset_does_not_fall_back_to_a_default(
-    workspace: Workspace, run: Run, applied: Account
+    workspace: Workspace, applied: Account
 ) -> None:
     spec = "{interval: 30, locations: [{id: 10}]}"
     workspace.write("_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {spec}\n")
     old = "UBM - A/A, hostname: mail.example.com"
     added_to = "locations: {append: [{id: 30}]}"
     workspace.replace("others.yaml", old, f"{old}, interval: 15, {added_to}")
-    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    assert applied.apply().code == 0
     applied.edit("email-imap", 2, interval=None, locations=[])
-    done = run("pull", "email-imap/inbox", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "email-imap/inbox", "--auto-approve")
     assert done.code == 0
     assert "interval: 15 → (the default at monitors/_defaults.yaml:1 is refused" in done.out
-    text = (workspace.root / "monitors/others.yaml").read_text()
+    text = workspace.read("others.yaml")
     assert "interval: {inherit: false}, locations: {inherit: false}" in text
-    assert "No changes." in run("plan", env=applied.env).out
+    assert "No changes." in applied.run("plan").out
 
 
-def test_what_cannot_be_written_is_listed(workspace: Workspace, run: Run, applied: Account) -> None:
+def test_what_cannot_be_written_is_listed(workspace: Workspace, applied: Account) -> None:
     workspace.replace("relay.yaml", "# monitor_location_count: 1", "timeout: *often")
     workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Verify\n    enabled: true")
-    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    assert applied.apply().code == 0
     applied.edit("email-smtp", 1, hostname="two words", interval=15, enabled=False)
-    done = run("pull", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--auto-approve")
     assert done.code == 7
     assert (
         "hostname was not pulled: AlertSite's value: spec.hostname is not valid: write a host name"
@@ -349,12 +338,12 @@ def test_what_cannot_be_written_is_listed(workspace: Workspace, run: Run, applie
 
 
 def test_brackets_with_comments_are_left_to_the_user(
-    workspace: Workspace, run: Run, applied: Account
+    workspace: Workspace, applied: Account
 ) -> None:
     path = workspace.root / "monitors/others.yaml"
     path.write_bytes(path.read_bytes().replace(b'{"id": 10},', b'{"id": 10}, # Fort Lauderdale'))
     applied.edit("email-pop", 3, name="Pop 3", locations=[{"id": 10}, {"id": 40}])
-    done = run("pull", "--auto-approve", env=applied.env)
+    done = applied.run("pull", "--auto-approve")
     assert done.code == 7
     assert (
         "! email-pop/pop locations was not pulled: line 13 has brackets with comments inside; "
@@ -364,11 +353,9 @@ def test_brackets_with_comments_are_left_to_the_user(
     assert b'{"id": 10}, # Fort Lauderdale' in path.read_bytes()
 
 
-def test_secrets_are_never_pulled(
-    workspace: Workspace, run: Run, sandbox: Sandbox, manifest: Manifest
-) -> None:
+def test_secrets_are_never_pulled(workspace: Workspace, run: Run, sandbox: Sandbox) -> None:
     reference = {"secretRef": {"env": "LOGIN"}}
-    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=25, extra={"login": reference}))
+    workspace.describe("email-smtp", "a", 1, port=25, extra={"login": reference})
     account = sandbox(
         {"id": 1, "type": "email-smtp", "name": "Monitor", "hostname": "mail.example.com"},
         secret_fields="echoed",
@@ -376,13 +363,13 @@ def test_secrets_are_never_pulled(
     env = {**account.env, "LOGIN": "S3CRET", "RECONCILER_SECRET_KEY": "key"}
     assert run("apply", "--auto-approve", env=env).code == 0
     account.edit("email-smtp", 1, login="0THER", port=587)
-    done = run("pull", "--all", "--auto-approve", env=account.env)  # and none need be at hand
+    done = account.run("pull", "--all", "--auto-approve")  # and none need be at hand
     assert done.code == 0
     assert "Pull: 1 field in 1 file." in done.out
 
-    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, extra={"login": "plain"}))
-    done = run("pull", "--all", "--auto-approve", env=account.env)
+    workspace.describe("email-smtp", "a", 1, port=587, extra={"login": "plain"})
+    done = account.run("pull", "--all", "--auto-approve")
     assert done.code == 7
     assert "login was not pulled: it was a secret when it was last applied" in done.out
     assert "0THER" not in done.text
-    assert "0THER" not in (workspace.root / "monitors" / "a.yaml").read_text()
+    assert "0THER" not in workspace.read("a.yaml")

@@ -6,25 +6,24 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2e.conftest import monitor
+
 from reconciler.schema import schema_folder
 
 from documents import check
 from markup import Page
 
 if TYPE_CHECKING:
-    from e2e.conftest import Fleet, Monitor, Run, Sandbox, Workspace
+    from e2e.conftest import Relays, Run, Workspace
 
 
 def read(workspace: Workspace, name: str) -> Page:
     return Page((workspace.root / name).read_text(encoding="utf-8"))
 
 
-def test_the_fleet_is_counted_with_one_list(
-    run: Run, sandbox: Sandbox, fleet: Fleet, monitor: Monitor
-) -> None:
-    account = sandbox(*fleet(2), monitor("email-pop", 9, enabled=False))
-    done = run("report", env=account.env | {"GITHUB_ACTIONS": "true"})
-    assert done.code == 0
+def test_the_fleet_is_counted_with_one_list(relays: Relays) -> None:
+    account = relays(2, monitor("email-pop", 9, enabled=False))
+    done = account.run("report", env={"GITHUB_ACTIONS": "true"}).expect(0)
     assert [line.split() for line in done.out.splitlines()[1:4]] == [
         ["email-smtp", "2", "2", "0", "0", "0", "0", "0"],
         ["email-pop", "1", "0", "1", "0", "0", "0", "1"],
@@ -33,11 +32,11 @@ def test_the_fleet_is_counted_with_one_list(
     assert account.calls() == ["POST /access-tokens", "GET /monitors"]
 
 
-def test_its_json_fits_its_schema(run: Run, sandbox: Sandbox, fleet: Fleet) -> None:
-    account = sandbox(*fleet(2))
-    run("apply", "--auto-approve", env=account.env)
+def test_its_json_fits_its_schema(run: Run, relays: Relays) -> None:
+    account = relays(2)
+    account.apply()
     account.edit("email-smtp", 1, port=26)
-    done = run("report", "--json", env=account.env)
+    done = account.run("report", "--json")
     check(done.json, "report")
     assert done.json["total"]["drifted"] == 1
     assert done.json["runs"][0]["monitors"] == 2
@@ -45,11 +44,9 @@ def test_its_json_fits_its_schema(run: Run, sandbox: Sandbox, fleet: Fleet) -> N
     assert run("schema", "report").json == schema
 
 
-def test_pages_say_where_they_come_from(
-    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
-) -> None:
-    account = sandbox(*fleet(2))
-    done = run("plan", "--out", "plan.json", "--format", "html=plan.html", env=account.env)
+def test_pages_say_where_they_come_from(run: Run, workspace: Workspace, relays: Relays) -> None:
+    account = relays(2)
+    done = account.run("plan", "--out", "plan.json", "--format", "html=plan.html")
     assert "Plan: 0 to add, 2 to change" in done.out
     found = read(workspace, "plan.html")
     digest = json.loads((workspace.root / "plan.json").read_text(encoding="utf-8"))["digest"]
@@ -59,32 +56,27 @@ def test_pages_say_where_they_come_from(
     assert "reconciler apply --target email-smtp/relay-01" in found.text
     assert run("show", "plan.json", "--format", "html=show.html").code == 0
     assert digest in read(workspace, "show.html").text
-    run("apply", "plan.json", "--auto-approve", "--format", "html=apply.html", env=account.env)
+    account.run("apply", "plan.json", "--auto-approve", "--format", "html=apply.html")
     assert "All 2 changes are done" in read(workspace, "apply.html").text
     account.edit("email-smtp", 1, port=26)
-    run("drift", "--format", "html=drift.html", env=account.env)
+    account.run("drift", "--format", "html=drift.html")
     assert "1 monitor is not as last applied" in read(workspace, "drift.html").text
-    run("report", "--format", "html=fleet.html", env=account.env)
+    account.run("report", "--format", "html=fleet.html")
     assert "2 email monitors, 100 % managed by Git" in read(workspace, "fleet.html").text
 
 
-def test_the_commands_of_a_page_do_what_it_shows(
-    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
-) -> None:
-    account = sandbox(*fleet(2))
+def test_the_commands_of_a_page_do_what_it_shows(workspace: Workspace, relays: Relays) -> None:
+    account = relays(2)
     Path(workspace.root / "monitors").rename(workspace.root / "mail monitors")
     flags = ("--manifests", "mail monitors", "--state", "file:other.json")
-    run("plan", *flags, "--format", "html=plan.html", env=account.env)
+    account.run("plan", *flags, "--format", "html=plan.html")
     text = read(workspace, "plan.html").text
     command = "reconciler apply --manifests 'mail monitors' --state file:other.json"
     assert f"{command} --target email-smtp/relay-01" in text
-    done = run(
-        "apply", *flags, "--target", "email-smtp/relay-01", "--auto-approve", env=account.env
-    )
-    assert done.code == 0
+    account.run("apply", *flags, "--target", "email-smtp/relay-01", "--auto-approve").expect(0)
     assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})]
 
 
-def test_a_page_can_go_to_stdout(run: Run, sandbox: Sandbox, fleet: Fleet) -> None:
-    done = run("plan", "--format", "html", env=sandbox(*fleet(1)).env)
+def test_a_page_can_go_to_stdout(run: Run, relays: Relays) -> None:
+    done = run("plan", "--format", "html", env=relays(1).env)
     assert "1 change is ready to apply" in Page(done.out).text

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Done, Fleet, Run, Sandbox, Workspace
+    from conftest import Done, Relays, Run, Workspace
 
     from reconciler.context import Clock
 
@@ -153,10 +153,9 @@ def test_without_a_token_nothing_is_asked(comment: Callable[..., Done], platform
 
 
 def test_a_bad_token_is_no_fork(comment: Callable[..., Done]) -> None:
-    done = comment("text", env={"GITHUB_TOKEN": "old-token", "GITLAB_TOKEN": "old-token"})
-    assert done.code == 3
-    assert "401: Bad credentials" in done.err
-    assert "_TOKEN is not valid; renew it." in done.err
+    done = comment("text", env={"GITHUB_TOKEN": "old-token", "GITLAB_TOKEN": "old-token"}).expect(
+        3, err=("401: Bad credentials", "_TOKEN is not valid; renew it.")
+    )
     assert "old-token" not in done.text
 
 
@@ -174,17 +173,13 @@ def test_a_refused_text_is_an_error_with_the_platforms_own_words(
         return reply
 
     platform.answer = answer
-    done = comment("two")
-    assert done.code == 6
-    assert "422: Validation Failed; Body is odd" in done.err
+    comment("two").expect(6, err="422: Validation Failed; Body is odd")
 
 
 def test_a_text_that_does_not_fit_is_refused_before_it_is_sent(
     comment: Callable[..., Done], platform: Any
 ) -> None:
-    done = comment("x" * 1_000_001)
-    assert done.code == 5
-    assert "--format markdown=FILE" in done.err
+    comment("x" * 1_000_001).expect(5, err="--format markdown=FILE")
     assert platform.asked == []
 
 
@@ -211,9 +206,7 @@ def test_too_many_requests_are_waited_for(
     assert len(platform.comments) == 1
 
     platform.before = [Reply(429, {}, (("Retry-After", "3600"),))]
-    done = comment("other", clock=clock)
-    assert done.code == 6
-    assert "Run it again in 3600 s." in done.err
+    comment("other", clock=clock).expect(6, err="Run it again in 3600 s.")
 
 
 def test_a_write_that_may_have_arrived_is_not_repeated(
@@ -246,9 +239,7 @@ def test_odd_answers_are_errors(
     comment: Callable[..., Done], platform: Any, fault: Reply, words: str
 ) -> None:
     platform.before = [fault]
-    done = comment("text")
-    assert done.code == 6
-    assert words in done.err
+    comment("text").expect(6, err=words)
 
 
 @pytest.mark.parametrize("value", [None, 1, [1], {"data": 1}, {"id": 1}, [{"id": 1}], [[]], "text"])
@@ -264,9 +255,7 @@ def test_answers_that_are_not_what_the_api_gives(
         return reply
 
     platform.answer = answer
-    done = comment("text")
-    assert done.code == 6
-    assert "unexpected response from the platform's API" in done.err
+    comment("text").expect(6, err="unexpected response from the platform's API")
     platform.answer = lambda *_: Reply(200, json.dumps(value).encode())
     assert comment("text").code in {0, 6}
 
@@ -292,9 +281,7 @@ def test_a_token_may_end_with_a_line(comment: Callable[..., Done], name: str) ->
 
 def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
-    done = comment("text", env=env, clock=hurried)
-    assert done.code == 6
-    assert "no response" in done.err
+    comment("text", env=env, clock=hurried).expect(6, err="no response")
 
 
 def test_what_a_pipeline_must_say(
@@ -305,8 +292,7 @@ def test_what_a_pipeline_must_say(
     assert "Specify one with --request." in done.err
     none = {"GITHUB_REF": "", "CI_MERGE_REQUEST_IID": ""}
     assert comment("text", "--request", "7", env=none).code == 0
-    done = comment("text", env={"GITHUB_REPOSITORY": "", "CI_PROJECT_ID": ""})
-    assert done.code == 3
+    comment("text", env={"GITHUB_REPOSITORY": "", "CI_PROJECT_ID": ""}).expect(3)
     assert run("comment", "--platform", name, env=platform.env).code == 64
     assert comment("   ").code == 3
     assert run("comment", "--platform", name, "--file", "absent.md", env=platform.env).code == 3
@@ -320,16 +306,11 @@ def test_what_a_pipeline_must_say(
 
 
 def test_labels_follow_the_plan(
-    fleet: Fleet,
-    sandbox: Sandbox,
-    run: Run,
-    workspace: Workspace,
-    comment: Callable[..., Done],
-    platform: Any,
+    relays: Relays, workspace: Workspace, comment: Callable[..., Done], platform: Any
 ) -> None:
-    account = sandbox(*fleet(3))
+    account = relays(3)
     platform.labels = ["urgent", "monitoring:destroy"]
-    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    assert account.run("plan", "--out", "plan.json").code == 0
     done = comment("text", "plan.json")
     lines = [line for line in done.err.splitlines() if line.startswith("Label ")]
     assert lines == [
@@ -339,20 +320,20 @@ def test_labels_follow_the_plan(
     ]
     assert sorted(platform.labels) == ["monitoring:changes", "monitoring:loss", "urgent"]
 
-    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert account.apply().code == 0
     path = workspace.root / "monitors" / "fleet.yaml"
     path.write_text(path.read_text(encoding="utf-8").rpartition("---\n")[0], encoding="utf-8")
-    assert run("plan", "--out", "plan.json", "--prune", env=account.env).code == 0
+    assert account.run("plan", "--out", "plan.json", "--prune").code == 0
     comment("other text", "plan.json")
     names = ("changes", "destroy", "loss")
     assert sorted(platform.labels) == [*(f"monitoring:{name}" for name in names), "urgent"]
 
 
 def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
-    fleet: Fleet, sandbox: Sandbox, run: Run, comment: Callable[..., Done], platform: Any
+    relays: Relays, comment: Callable[..., Done], platform: Any
 ) -> None:
-    account = sandbox(*fleet(3))
-    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    account = relays(3)
+    assert account.run("plan", "--out", "plan.json").code == 0
     real = platform.answer
 
     def answer(asked: platforms.Asked, headers: Any) -> Reply:
@@ -363,10 +344,7 @@ def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
         return reply
 
     platform.answer = answer
-    done = comment("text", "plan.json")
-    assert done.code == 0
-    assert "is written" in done.err
-    assert "Warning: cannot set labels here" in done.err
+    comment("text", "plan.json").expect(0, err=("is written", "Warning: cannot set labels here"))
 
 
 @pytest.fixture
@@ -467,24 +445,20 @@ def test_an_issue_that_may_not_be_written(
     drifting: Callable[..., Done], platform: Any, run: Run, workspace: Workspace
 ) -> None:
     platform.read_only = True
-    done = drifting("email-smtp/a")
-    assert done.code == 0
-    assert "Warning: cannot write an issue here" in done.err
+    drifting("email-smtp/a").expect(0, err="Warning: cannot write an issue here")
     for text in ("{", "{}"):
         (workspace.root / "drift.json").write_text(text, encoding="utf-8")
         flags = ("--platform", "github", "--file", "drift.md")
-        done = run("issue", "drift.json", *flags, env=platform.env)
-        assert done.code == 3
-        assert "drift.json" in done.err
+        run("issue", "drift.json", *flags, env=platform.env).expect(3, err="drift.json")
 
 
 def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
-    fleet: Fleet, sandbox: Sandbox, run: Run, workspace: Workspace, platform: Any, name: str
+    relays: Relays, run: Run, workspace: Workspace, platform: Any, name: str
 ) -> None:
-    account = sandbox(*fleet(3))
+    account = relays(3)
     get = ("reviewed", "--platform", name, "--out", "back.json", "--commit", _SHA)
     back = workspace.root / "back.json"
-    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    assert account.run("plan", "--out", "plan.json").code == 0
     data = (workspace.root / "plan.json").read_bytes()
 
     back.write_text("left here by somebody", encoding="utf-8")
@@ -493,8 +467,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert "There is no reviewed plan: no request merged by this commit has one." in done.err
 
     platform.keep(_SHA, "plan.json", data)
-    done = run(*get, env=platform.env)
-    assert done.code == 0, done.err
+    done = run(*get, env=platform.env).expect(0)
     assert back.read_bytes() == data
     assert platforms.TOKEN not in done.text
     assert platform.elsewhere
@@ -517,12 +490,9 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     back.rmdir()
 
     platform.before = [Reply(403, {"message": "no"})]
-    done = run(*get, env=platform.env)
-    assert done.code == 0
-    assert "it cannot be read" in done.err
+    run(*get, env=platform.env).expect(0, err="it cannot be read")
     assert run(*get[:-2], env=platform.env).code == 3
-    done = run(*get, "--out", ".", env=platform.env)
-    assert done.code == 3
+    done = run(*get, "--out", ".", env=platform.env).expect(3)
     assert done.err.startswith("Error: . cannot be written")
 
 
@@ -551,8 +521,7 @@ def test_an_artifact_that_is_no_archive(run: Run, damaged: Callable[[bytes], byt
         platform.keep(_SHA, "plan.json", b"{}")
         platform.files = {key: damaged(data) for key, data in platform.files.items()}
         done = run("reviewed", "--platform", "github", "--commit", _SHA, env=platform.env)
-    assert done.code == 6
-    assert "is not an archive with one file" in done.err
+    done.expect(6, err="is not an archive with one file")
 
 
 @pytest.mark.large

@@ -6,9 +6,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 if TYPE_CHECKING:
-    from conftest import Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
+    from conftest import Fleet, Relays, Sandbox, Start, Workspace
 
     from reconciler.context import Clock
 
@@ -18,77 +19,55 @@ _APPLY = ("apply", "--auto-approve")
 _FIRST = ("/monitors/email-smtp/1", {"port": 587})
 
 
-def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
+def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(relays: Relays) -> None:
     # The delay lets all eight be under way with the first token before one hears of its end.
-    account = sandbox(*fleet(10), faults=["PATCH * status=401 delay=0.4 times=8"])
-    done = run(*_APPLY, "--parallelism", "8", env=account.env)
-    assert done.code == 0
-    assert "10 changed" in done.out
+    account = relays(10, faults=["PATCH * status=401 delay=0.4 times=8"])
+    account.apply("--parallelism", "8").expect(0, out="10 changed")
     assert account.calls().count(_LOGIN) == 2
     assert len(account.patches()) == 18
     assert set(account.ports().values()) == {587}
 
 
-def test_one_refused_token_is_renewed_and_the_request_sent_again(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1), faults=["PATCH * status=401 times=1"])
-    assert run(*_APPLY, env=account.env).code == 0
+def test_one_refused_token_is_renewed_and_the_request_sent_again(relays: Relays) -> None:
+    account = relays(1, faults=["PATCH * status=401 times=1"])
+    assert account.apply().code == 0
     patch = f"PATCH {_FIRST[0]}"
     assert account.calls() == [_LOGIN, _READ, patch, _LOGIN, patch, _READ]
 
 
-def test_token_that_expires_in_mid_run(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
+def test_token_that_expires_in_mid_run(relays: Relays) -> None:
     rule = "PATCH * delay=1.2 times=1"
-    account = sandbox(*fleet(2), faults=[rule], token_life=1.0)
-    done = run(*_APPLY, "--parallelism", "1", env=account.env)
-    assert done.code == 0
+    account = relays(2, faults=[rule], token_life=1.0)
+    account.apply("--parallelism", "1").expect(0)
     assert [entry["status"] for entry in account.requests("PATCH")] == [401, 200, 200]
     assert account.calls().count(_LOGIN) == 2
 
 
-def test_429_is_waited_for_as_long_as_asked(
-    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
-) -> None:
-    account = sandbox(*fleet(1), faults=["PATCH * status=429 retry-after=1 times=1"])
+def test_429_is_waited_for_as_long_as_asked(relays: Relays, hurried: Clock) -> None:
+    account = relays(1, faults=["PATCH * status=429 retry-after=1 times=1"])
     started = hurried.monotonic()
-    done = run(*_APPLY, env=account.env, clock=hurried)
+    done = account.apply(clock=hurried)
     assert hurried.monotonic() - started >= 1
-    assert done.code == 0
-    assert "429 Too Many Requests" in done.err
-    assert "trying again in 1." in done.err
+    done.expect(0, err=("429 Too Many Requests", "trying again in 1."))
     assert account.patches() == [_FIRST, _FIRST]
 
 
-def test_wait_beyond_the_budget_is_not_begun(
-    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
-) -> None:
-    account = sandbox(*fleet(2), faults=["PATCH */1 status=429 retry-after=86400"])
-    done = run(*_APPLY, env=account.env, clock=hurried)
-    assert done.code == 7
-    assert (
-        "relay-01 failed: not changed: PATCH /monitors/email-smtp/1: 429 Too Many Requests"
-        in done.out
+def test_wait_beyond_the_budget_is_not_begun(relays: Relays, hurried: Clock) -> None:
+    account = relays(2, faults=["PATCH */1 status=429 retry-after=86400"])
+    account.apply(clock=hurried).expect(
+        7, out="relay-01 failed: not changed: PATCH /monitors/email-smtp/1: 429 Too Many Requests"
     )
     assert len(account.patches()) == 2
 
 
 @pytest.mark.parametrize(
-    ("what", "status"),
-    [
-        ("GET /monitors", 502),
-        ("PATCH *", 503),
-        ("PATCH *", 504),
-    ],
+    ("what", "status"), [("GET /monitors", 502), ("PATCH *", 503), ("PATCH *", 504)]
 )
 def test_two_failures_and_then_success(
-    what: str, status: int, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
+    what: str, status: int, relays: Relays, hurried: Clock
 ) -> None:
-    account = sandbox(*fleet(1), faults=[f"{what} status={status} retry-after=0 times=2"])
-    done = run(*_APPLY, env=account.env, clock=hurried)
-    assert done.code == 0
+    account = relays(1, faults=[f"{what} status={status} retry-after=0 times=2"])
+    done = account.apply(clock=hurried).expect(0)
     assert done.err.count("trying again") == 2
     method = what.partition(" ")[0]
     answers = [entry["status"] for entry in account.requests(method)]
@@ -100,12 +79,10 @@ def test_two_failures_and_then_success(
     "effect", ["drop=before", "drop=after", "body=truncated", "delay=0.2 status=504 retry-after=0"]
 )
 def test_patch_without_a_usable_answer_is_sent_again(
-    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
+    effect: str, relays: Relays, hurried: Clock
 ) -> None:
-    account = sandbox(*fleet(3), faults=[f"PATCH */1 {effect} times=1"])
-    done = run(*_APPLY, env=account.env, clock=hurried)
-    assert done.code == 0
-    assert "3 changed" in done.out
+    account = relays(3, faults=[f"PATCH */1 {effect} times=1"])
+    account.apply(clock=hurried).expect(0, out="3 changed")
     assert sorted(path for path, _ in account.patches()) == [
         f"/monitors/email-smtp/{number}" for number in (1, 1, 2, 3)
     ]
@@ -114,31 +91,27 @@ def test_patch_without_a_usable_answer_is_sent_again(
 
 @pytest.mark.parametrize("effect", ["drop=before", "body=truncated"])
 def test_read_without_a_usable_answer_is_sent_again(
-    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
+    effect: str, relays: Relays, hurried: Clock
 ) -> None:
-    account = sandbox(*fleet(1), faults=[f"GET /monitors {effect} times=1"])
-    done = run("plan", env=account.env, clock=hurried)
-    assert done.code == 0
+    account = relays(1, faults=[f"GET /monitors {effect} times=1"])
+    account.run("plan", clock=hurried).expect(0)
     assert account.calls() == [_LOGIN, _READ, _READ]
 
 
 @pytest.mark.parametrize("effect", ["body=html", "body=html status=500", "body=html status=201"])
 def test_answer_that_makes_no_sense_is_settled_by_reading(
-    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
+    effect: str, relays: Relays, hurried: Clock
 ) -> None:
-    account = sandbox(*fleet(1), faults=[f"PATCH * {effect}"])
-    done = run(*_APPLY, "--json", env=account.env, clock=hurried)
-    assert done.code == 0
+    account = relays(1, faults=[f"PATCH * {effect}"])
+    done = account.apply("--json", clock=hurried).expect(0)
     assert done.json["summary"]["done"] == 1
     assert account.calls() == [_LOGIN, _READ, f"PATCH {_FIRST[0]}", _READ]
 
 
-def test_only_what_alertsite_has_afterwards_is_done(
-    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
-) -> None:
+def test_only_what_alertsite_has_afterwards_is_done(relays: Relays, hurried: Clock) -> None:
     rules = ["PATCH */1 status=200", "PATCH */2 status=500"]
-    account = sandbox(*fleet(3), faults=rules)
-    done = run(*_APPLY, env=account.env, clock=hurried)
+    account = relays(3, faults=rules)
+    done = account.apply(clock=hurried)
     assert done.code == 7
     assert "! email-smtp/relay-01 not kept" in done.out
     assert "(monitors/fleet.yaml:1)" in done.out
@@ -148,36 +121,26 @@ def test_only_what_alertsite_has_afterwards_is_done(
     assert len(account.patches()) == 3
 
 
-def test_result_that_cannot_be_read_again_is_unconfirmed(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(2), faults=["GET /monitors skip=1 times=1 status=500"])
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 7
-    assert "Of 2 changes: 0 done, 2 unconfirmed." in done.out
-    assert "could not be read again" in done.out
+def test_result_that_cannot_be_read_again_is_unconfirmed(relays: Relays) -> None:
+    account = relays(2, faults=["GET /monitors skip=1 times=1 status=500"])
+    account.apply().expect(
+        7, out=("Of 2 changes: 0 done, 2 unconfirmed.", "could not be read again")
+    )
     assert set(account.ports().values()) == {587}
 
 
-def test_monitor_that_vanishes_meanwhile_is_not_kept(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(2), faults=["PATCH */1 status=404"])
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 7
-    assert "relay-01 failed: PATCH /monitors/email-smtp/1: 404 Not Found" in done.out
+def test_monitor_that_vanishes_meanwhile_is_not_kept(relays: Relays) -> None:
+    account = relays(2, faults=["PATCH */1 status=404"])
+    account.apply().expect(7, out="relay-01 failed: PATCH /monitors/email-smtp/1: 404 Not Found")
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
-def test_fail_fast_starts_nothing_new(
-    parallelism: int, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
+def test_fail_fast_starts_nothing_new(parallelism: int, relays: Relays) -> None:
     # The others are slower than the failure: only what is in flight with it may be sent.
     rules = ["PATCH */1 status=400", "PATCH * delay=0.2"]
-    account = sandbox(*fleet(9), faults=rules)
+    account = relays(9, faults=rules)
     limit = ("--parallelism", str(parallelism))
-    done = run(*_APPLY, "--fail-fast", *limit, "--json", env=account.env)
-    assert done.code == 7
+    done = account.apply("--fail-fast", *limit, "--json").expect(7)
     sent = len(account.patches())
     assert 1 <= sent <= parallelism
     summary = done.json["summary"]
@@ -186,16 +149,13 @@ def test_fail_fast_starts_nothing_new(
     assert "email-smtp/relay-01 failed" in done.json["outcomes"][8]["message"]
 
 
-def test_parallelism_changes_nothing_but_the_speed(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
+def test_parallelism_changes_nothing_but_the_speed(fleet: Fleet, sandbox: Sandbox) -> None:
     seed = fleet(20)
     results, sent = [], []
     for parallelism in ("1", "8"):
         account = sandbox(*seed, faults=["PATCH */7 status=400"])
         state = f"--state={parallelism}.json"
-        done = run(*_APPLY, "--json", "--parallelism", parallelism, state, env=account.env)
-        assert done.code == 7
+        done = account.apply("--json", "--parallelism", parallelism, state).expect(7)
         results.append(done.json | {"account": "", "run": ""})
         sent.append(account.patches())
         assert account.ports() == {number: 25 if number == 7 else 587 for number in range(1, 21)}
@@ -205,43 +165,38 @@ def test_parallelism_changes_nothing_but_the_speed(
 
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
-def test_all_pages_are_read(command: list[str], fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(*fleet(8), page_size=3)
-    done = run(*command, env=account.env)
-    assert done.code == 0
-    assert "Plan: 0 to add, 8 to change, 0 to destroy. 0 unchanged." in done.out
+def test_all_pages_are_read(command: list[str], relays: Relays) -> None:
+    account = relays(8, page_size=3)
+    account.run(*command).expect(0, out="Plan: 0 to add, 8 to change, 0 to destroy. 0 unchanged.")
     offsets = [entry["query"].get("offset") for entry in account.requests("GET")]
     assert offsets[:4] == [None, "2", "4", "6"]  # each page begins with the last of the one before
 
 
-def test_pages_that_end_with_a_full_one(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(*fleet(6), page_size=3)
-    assert "6 to change" in run("plan", env=account.env).out
+def test_pages_that_end_with_a_full_one(relays: Relays) -> None:
+    account = relays(6, page_size=3)
+    assert "6 to change" in account.run("plan").out
     assert len(account.requests("GET")) <= 3
 
 
-def test_only_email_monitors_are_asked_for(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
+def test_only_email_monitors_are_asked_for(relays: Relays) -> None:
     website = {"id": 900, "type": "website", "name": "Not ours"}
-    account = sandbox(*fleet(1), website)
-    done = run("plan", env=account.env)
+    account = relays(1, website)
+    done = account.run("plan")
     assert "without a manifest" not in done.out
     (read,) = account.requests("GET")
     kinds = "email-imap,email-pop,email-round-trip,email-smtp"
     assert read["query"] == {"type": kinds}
 
 
-def test_live_number_with_too_many_digits_is_no_bug(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", 1, port=587))
+def test_live_number_with_too_many_digits_is_no_bug(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", 1, port=587)
     account = sandbox(monitor("email-smtp", 1, port="9" * 5000))
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
+    account.apply().expect(0)
     assert account.patches() == [_FIRST]
 
 
-def test_lost_stderr_does_not_lose_the_result(fleet: Fleet, sandbox: Sandbox, start: Start) -> None:
-    account = sandbox(*fleet(4), faults=["PATCH * delay=0.2"])
+def test_lost_stderr_does_not_lose_the_result(relays: Relays, start: Start) -> None:
+    account = relays(4, faults=["PATCH * delay=0.2"])
     process = start(*_APPLY, "--parallelism", "1", "--json", env=account.env)
     process.read_until("[1/4]")
     process.popen.stderr.close()
@@ -257,10 +212,9 @@ def test_closed_stream_does_not_stop_an_apply(
     workspace: Workspace,
     base_env: dict[str, str],
     executable: list[str],
-    fleet: Fleet,
-    sandbox: Sandbox,
+    relays: Relays,
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *executable, *_APPLY],
         cwd=workspace.root,

@@ -58,18 +58,14 @@ def test_what_keeps_it_from_starting_is_named(
     }.items():
         text = value if isinstance(value, str) else json.dumps(value)
         (workspace.root / f"{name}.json").write_text(text)
-    done = run("sandbox", *arguments)
-    assert done.code == code
-    assert words in done.err
+    done = run("sandbox", *arguments).expect(code, err=words)
     assert "unexpected error" not in done.err
 
 
 def test_a_port_that_is_taken_is_named(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = run("sandbox", "--port", str(server.getsockname()[1]))
-    assert done.code == 3
-    assert "in use" in done.err
-    assert "--port" in done.err
+    done.expect(3, err=("in use", "--port"))
 
 
 def test_damaged_data_of_the_embedded_sandbox(workspace: Workspace, fleet: Fleet, run: Run) -> None:
@@ -79,9 +75,7 @@ def test_damaged_data_of_the_embedded_sandbox(workspace: Workspace, fleet: Fleet
     folder.mkdir()
     for name in ("sandbox.db", "sandbox-state.json", "state.json"):
         (folder / name).write_text("damaged")
-    done = run("plan")
-    assert done.code == 3
-    assert "file is not a database" in done.err
+    done = run("plan").expect(3, err="file is not a database")
     hint = done.err.splitlines()[-1]
     assert "remove .reconciler/sandbox.db and .reconciler/sandbox-state.json." in hint
     for name in re.findall(r"[.]reconciler/[a-z.-]+(?<![.])", hint):

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Fleet, Relays, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _OUT = ("plan", "--out", "p.json")
@@ -32,16 +33,13 @@ def _check(value: Any, schema: str) -> None:
     jsonschema.Draft202012Validator(json.loads(text)).validate(value)
 
 
-def test_what_moved_is_refused_and_the_rest_is_applied_once(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(3))
-    assert run(*_OUT, env=account.env).code == 0
+def test_what_moved_is_refused_and_the_rest_is_applied_once(relays: Relays) -> None:
+    account = relays(3)
+    assert account.run(*_OUT).code == 0
     account.edit("email-smtp", 2, port=2525)
     reviewed = len(account.calls())
 
-    first = run("apply", "p.json", env=account.env)
-    assert first.code == 7
+    first = account.run("apply", "p.json").expect(7)
     moved = (
         "  ! email-smtp/relay-02 moved: port changed in AlertSite since the plan was made "
         "(monitors/fleet.yaml:12)\n"
@@ -53,7 +51,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     written = [f"PATCH /monitors/email-smtp/{number}" for number in (1, 3)]
     assert sorted(_writes(account, reviewed)) == written
 
-    again = run("apply", "p.json", "--json", env=account.env)
+    again = account.run("apply", "p.json", "--json")
     assert again.code == again.json["exit_code"] == 5
     _check(again.json, "result")
     (outcome,) = again.json["outcomes"]
@@ -64,61 +62,51 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
 
     account.edit("email-smtp", 2, port=25)
     undone = len(account.calls())
-    last = run("apply", "p.json", env=account.env)
-    assert last.code == 0
-    assert "0 added, 1 changed, 0 destroyed" in last.out
+    account.run("apply", "p.json").expect(0, out="0 added, 1 changed, 0 destroyed")
     assert _writes(account, undone) == ["PATCH /monitors/email-smtp/2"]
 
     done = len(account.calls())
-    nothing = run("apply", "p.json", env=account.env)
-    assert nothing.code == 0
-    assert "3 changes of the plan were already made.\n" in nothing.err
+    account.run("apply", "p.json").expect(0, err="3 changes of the plan were already made.\n")
     assert _writes(account, done) == []
     assert set(account.ports().values()) == {587}
 
 
-def test_all_or_nothing(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(*fleet(2))
-    run(*_OUT, env=account.env)
+def test_all_or_nothing(relays: Relays) -> None:
+    account = relays(2)
+    account.run(*_OUT)
     account.edit("email-smtp", 2, port=2525)
     reviewed = len(account.calls())
-    done = run("apply", "p.json", "--all-or-nothing", env=account.env)
+    done = account.run("apply", "p.json", "--all-or-nothing")
     assert done.code == 5
     assert "relay-02 moved: port changed in AlertSite" in done.err
     assert "planned 587, AlertSite now has 2525" in done.err
     assert "nothing is applied" in done.err
     assert _writes(account, reviewed) == []
     account.edit("email-smtp", 2, port=25)
-    assert run("apply", "p.json", "--all-or-nothing", env=account.env).code == 0
+    assert account.run("apply", "p.json", "--all-or-nothing").code == 0
     assert set(account.ports().values()) == {587}
 
 
-def test_value_that_is_sent_along_counts_too(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_value_that_is_sent_along_counts_too(workspace: Workspace, sandbox: Sandbox) -> None:
     wanted = {"locations": [{"id": 10}, {"id": 20}], "home_location": 10}
-    workspace.write("one.yaml", manifest("email-smtp", "one", 1, **wanted))
+    workspace.describe("email-smtp", "one", 1, **wanted)
     account = sandbox(monitor("email-smtp", 1, locations=[{"id": 10}], home_location=10))
-    assert "home_location: 10 (unchanged, sent with locations)" in run(*_OUT, env=account.env).out
+    assert "home_location: 10 (unchanged, sent with locations)" in account.run(*_OUT).out
     account.edit("email-smtp", 1, home_location=30)
-    done = run("apply", "p.json", env=account.env)
-    assert done.code == 5
-    assert "home_location: planned 10, AlertSite now has 30" in done.out
+    account.run("apply", "p.json").expect(5, out="home_location: planned 10, AlertSite now has 30")
     assert account.live(1)["home_location"] == 30
 
 
-def test_only_what_was_reviewed_is_sent(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_only_what_was_reviewed_is_sent(workspace: Workspace, sandbox: Sandbox) -> None:
     texts = [manifest("email-smtp", name, id_, port=587, note="n") for name, id_ in _TWO.items()]
     workspace.write("two.yaml", "---\n".join(texts))
     account = sandbox(*(monitor("email-smtp", id_, port=25, note="n") for id_ in (1, 2)))
-    assert run(*_OUT, "--target", "*/one", env=account.env).code == 0
+    assert account.run(*_OUT, "--target", "*/one").code == 0
     account.edit("email-smtp", 1, note="by hand")
     reviewed = len(account.requests("PATCH"))
-    assert run("apply", "p.json", env=account.env).code == 0
+    assert account.run("apply", "p.json").code == 0
     assert account.patches()[reviewed:] == [("/monitors/email-smtp/1", {"port": 587})]
-    drifted = run("plan", env=account.env).out
+    drifted = account.run("plan").out
     assert 'note: "by hand" → "n"\n' in drifted
     assert "port: 25 → 587" in drifted
 
@@ -126,47 +114,41 @@ def test_only_what_was_reviewed_is_sent(
 _TWO = {"one": 1, "two": 2}
 
 
-def test_monitor_that_is_gone_or_replaced_moved(
-    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
-    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
-    assert run(*_APPLY, "--target", "*/new", env=account.env).code == 0
-    workspace.write("new.yaml", manifest("email-smtp", "new", name="New", port=587))
-    assert run(*_OUT, env=account.env).code == 0
+def test_monitor_that_is_gone_or_replaced_moved(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
+    workspace.describe("email-smtp", "new", name="New")
+    assert account.apply("--target", "*/new").code == 0
+    workspace.describe("email-smtp", "new", name="New", port=587)
+    assert account.run(*_OUT).code == 0
     for number in (1, 100001):
         account.delete(number)
-    done = run("apply", "p.json", env=account.env)
+    done = account.run("apply", "p.json")
     assert done.code == 5
     assert "relay-01 moved: AlertSite has no monitor with the id 1" in done.out
     assert "new moved: the monitor was deleted since the plan was made" in done.out
 
 
-def test_created_once_however_often_it_is_applied(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One", port=587))
+def test_created_once_however_often_it_is_applied(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", name="One", port=587)
     account = sandbox()
-    assert run(*_OUT, env=account.env).code == 0
-    assert run("apply", "p.json", env=account.env).code == 0
-    again = run("apply", "p.json", env=account.env)
-    assert again.code == 0
-    assert "1 change of the plan was already made." in again.err
+    assert account.run(*_OUT).code == 0
+    assert account.run("apply", "p.json").code == 0
+    account.run("apply", "p.json").expect(0, err="1 change of the plan was already made.")
     account.edit("email-smtp", 100001, port=25)
-    moved = run("apply", "p.json", env=account.env)
+    moved = account.run("apply", "p.json")
     assert moved.code == 5
     assert "one moved: monitor 100001 was created since the plan was made" in moved.out
     assert [monitor["id"] for monitor in account.monitors()] == [100001]
 
 
 def test_create_whose_monitor_somebody_else_made_is_refused(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    workspace.describe("email-smtp", "one", name="One")
     account = sandbox()
-    run(*_OUT, env=account.env)
-    assert run(*_APPLY, "--state", "file:theirs.json", env=account.env).code == 0
-    done = run("apply", "p.json", env=account.env)
+    account.run(*_OUT)
+    assert account.apply("--state", "file:theirs.json").code == 0
+    done = account.run("apply", "p.json")
     assert done.code == 5
     assert "one moved: AlertSite already has a monitor of the kind email-smtp" in done.out
     assert "with the id 100001" in done.out
@@ -174,38 +156,34 @@ def test_create_whose_monitor_somebody_else_made_is_refused(
 
 
 def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    workspace.describe("email-smtp", "one", name="One")
     account = sandbox()
-    run(*_OUT, env=account.env)
-    assert run("apply", "p.json", "--write-ids", env=account.env).code == 0
-    assert "  id: 100001\n" in (workspace.root / "monitors" / "one.yaml").read_text()
-    again = run("apply", "p.json", env=account.env)
-    assert again.code == 5
-    assert "changed since the plan was made" in again.err
+    account.run(*_OUT)
+    assert account.run("apply", "p.json", "--write-ids").code == 0
+    assert "  id: 100001\n" in workspace.read("one.yaml")
+    account.run("apply", "p.json").expect(5, err="changed since the plan was made")
     assert len(account.monitors()) == 1
 
 
-def test_adoption_is_part_of_the_plan(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
+def test_adoption_is_part_of_the_plan(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe("email-smtp", "one", port=587)
     account = sandbox(monitor("email-smtp", 5, port=25))
-    planned = run(*_OUT, "--adopt", env=account.env)
+    planned = account.run(*_OUT, "--adopt")
     assert "= email-smtp/one (id 5) adopted: bound to this monitor from now on" in planned.out
-    assert run("apply", "p.json", env=account.env).code == 0
-    again = run("plan", "--detailed-exitcode", env=account.env)
+    assert account.run("apply", "p.json").code == 0
+    again = account.run("plan", "--detailed-exitcode")
     assert (again.code, again.out) == (0, "No changes. 1 unchanged.\n")
 
 
 @pytest.mark.parametrize("is_saved", [True, False])
 def test_what_was_not_approved_is_not_adopted(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run, *, is_saved: bool
+    workspace: Workspace, sandbox: Sandbox, *, is_saved: bool
 ) -> None:
     """A stranger makes a monitor of that name just after our create has failed."""
-    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
-    workspace.write("two.yaml", manifest("email-smtp", "two", name="Two"))
+    workspace.describe("email-smtp", "one", name="One")
+    workspace.describe("email-smtp", "two", name="Two")
     made: list[str] = []
 
     def make(moment: str, method: str, path: str) -> None:
@@ -216,16 +194,15 @@ def test_what_was_not_approved_is_not_adopted(
 
     account = sandbox(faults=["POST /monitors/* status=422 times=1"], witness=make)
     if is_saved:
-        assert run(*_OUT, "--adopt", env=account.env).code == 0
-        done = run("apply", "p.json", "--parallelism", "1", env=account.env)
+        assert account.run(*_OUT, "--adopt").code == 0
+        done = account.run("apply", "p.json", "--parallelism", "1")
     else:
-        done = run(*_APPLY, "--adopt", "--parallelism", "1", env=account.env)
-    assert done.code == 7
-    assert "email-smtp/one failed" in done.out
+        done = account.apply("--adopt", "--parallelism", "1")
+    done.expect(7, out="email-smtp/one failed")
     (theirs,) = [item for item in account.monitors() if item["name"] == "One"]
     assert theirs["hostname"] == "theirs.example.com"
-    assert "email-smtp/one" not in run("state", "list", env=account.env).out
-    assert "AlertSite already has a monitor" in run("plan", env=account.env).out
+    assert "email-smtp/one" not in account.run("state", "list").out
+    assert "AlertSite already has a monitor" in account.run("plan").out
 
 
 def test_made_from_something_else_is_refused_by_name(
@@ -233,8 +210,8 @@ def test_made_from_something_else_is_refused_by_name(
 ) -> None:
     seed = fleet(2)
     account, other = sandbox(*seed), sandbox(*seed)
-    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
-    assert run(*_OUT, env=account.env).code == 0
+    assert account.apply("--target", "*/relay-01").code == 0
+    assert account.run(*_OUT).code == 0
     path, state = workspace.root / "p.json", workspace.kept
     (workspace.root / "theirs.json").write_text(
         state.read_text().replace('"lineage": "', '"lineage": "x')
@@ -263,7 +240,7 @@ def test_made_from_something_else_is_refused_by_name(
     workspace.replace("fleet.yaml", "name: relay-01\n  labels: {a: b}", "name: relay-01 # same")
 
     assert _writes(account, calls) == _writes(other) == []
-    assert run("apply", "p.json", env=account.env).code == 0
+    assert account.run("apply", "p.json").code == 0
 
 
 _NO_PLANS: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
@@ -306,18 +283,16 @@ def _field(plan: dict[str, Any]) -> dict[str, Any]:
     return field
 
 
-def test_changed_by_hand_is_nothing_to_apply(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
-    run(*_OUT, env=account.env)
+def test_changed_by_hand_is_nothing_to_apply(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
+    account.run(*_OUT)
     path = workspace.root / "p.json"
     text, calls = path.read_text(encoding="utf-8"), len(account.calls())
     for name, (change, code, words) in _NO_PLANS.items():
         plan = json.loads(text)
         change(plan)
         path.write_text(json.dumps(plan), encoding="utf-8")
-        done = run("apply", "p.json", env=account.env)
+        done = account.run("apply", "p.json")
         assert (name, done.code) == (name, code), done
         assert words in done.err, done
         assert "reconciler plan --out FILE" in done.err or "written by plan --out" in done.err
@@ -349,39 +324,33 @@ def test_what_is_no_plan_at_all(
         assert done.out == ""
 
 
-def test_plan_json_is_not_for_applying(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
-    printed = run("plan", "--json", env=account.env)
+def test_plan_json_is_not_for_applying(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
+    printed = account.run("plan", "--json")
     (workspace.root / "p.json").write_text(printed.out, encoding="utf-8")
-    done = run("apply", "p.json", env=account.env)
+    done = account.run("apply", "p.json")
     assert done.code == 3
     assert "is output of plan --json, which cannot be applied" in done.err
     assert "Make a plan to apply with: reconciler plan --out FILE" in done.err
     assert _writes(account) == []
 
 
-def test_plan_that_holds_a_refusal_is_not_written(
-    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
-    workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
-    done = run(*_OUT, env=account.env)
-    assert done.code == 5
-    assert "p.json is not written" in done.err
+def test_plan_that_holds_a_refusal_is_not_written(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
+    workspace.describe("email-smtp", "odd", 99)
+    done = account.run(*_OUT).expect(5, err="p.json is not written")
     assert not (workspace.root / "p.json").exists()
     (advice,) = re.findall("or leave it out with (.*)", done.err)
     assert advice == "--exclude email-smtp/odd"
-    assert run(*_OUT, *advice.split(), env=account.env).code == 0
+    assert account.run(*_OUT, *advice.split()).code == 0
     texts = [manifest("email-smtp", f"odd-{number}", 90 + number) for number in range(6)]
     workspace.write("more.yaml", "---\n".join(texts))
-    assert "or leave them out with --exclude\n" in run(*_OUT, env=account.env).err
+    assert "or leave them out with --exclude\n" in account.run(*_OUT).err
     workspace.write("more.yaml", texts[0])
     two = "--exclude email-smtp/odd --exclude email-smtp/odd-0\n"
-    assert f"or leave them out with {two}" in run(*_OUT, env=account.env).err
-    (workspace.root / "monitors" / "more.yaml").unlink()
-    assert run("apply", "p.json", env=account.env).code == 0
+    assert f"or leave them out with {two}" in account.run(*_OUT).err
+    workspace.remove("more.yaml")
+    assert account.run("apply", "p.json").code == 0
 
 
 def test_an_address_in_place_of_a_file(run: Run) -> None:
@@ -390,10 +359,8 @@ def test_an_address_in_place_of_a_file(run: Run) -> None:
     assert "plan --out. To choose manifests, use --target.\n" in done.err
 
 
-def test_where_it_cannot_be_written(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
+def test_where_it_cannot_be_written(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
     os.mkfifo(workspace.root / "pipe")
     places = {
         "nowhere/p.json": "No such file or directory",
@@ -402,13 +369,10 @@ def test_where_it_cannot_be_written(
         "monitors/fleet.yaml/p.json": "Not a directory",
     }
     for place, reason in places.items():
-        done = run("plan", "--out", place, env=account.env)
-        assert done.code == 3
-        assert f"{place} cannot be written: {reason}" in done.err
-        undone = run("undo", "2026", "--out", place, env=account.env)
+        account.run("plan", "--out", place).expect(3, err=f"{place} cannot be written: {reason}")
+        undone = account.run("undo", "2026", "--out", place)
         assert f"{place} cannot be written: {reason}" in undone.err
-    empty = run("plan", "--out", "", env=account.env)
-    assert (empty.code, "Invalid value for '--out': it is empty" in empty.err) == (64, True)
+    account.run("plan", "--out", "").expect(64, err="Invalid value for '--out': it is empty")
     assert account.calls() == []
     assert stat.S_ISFIFO((workspace.root / "pipe").stat().st_mode)
     assert sorted(path.name for path in workspace.root.iterdir()) == [
@@ -419,30 +383,28 @@ def test_where_it_cannot_be_written(
 
 
 def test_a_manifest_is_not_replaced_and_an_empty_file_is(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+    workspace: Workspace, relays: Relays
 ) -> None:
-    account = sandbox(*fleet(1))
+    account = relays(1)
     manifests = workspace.root / "monitors" / "fleet.yaml"
     before = manifests.read_text()
-    done = run("plan", "--out", "monitors/fleet.yaml", env=account.env)
+    done = account.run("plan", "--out", "monitors/fleet.yaml")
     assert done.code == 3
     assert "monitors/fleet.yaml is not replaced: it holds something else than a plan" in done.err
     assert manifests.read_text() == before
     (workspace.root / "made-by-mktemp").touch()
-    assert run("plan", "--out", "made-by-mktemp", env=account.env).code == 0
-    assert run("apply", "made-by-mktemp", "--auto-approve", env=account.env).code == 0
+    assert account.run("plan", "--out", "made-by-mktemp").code == 0
+    assert account.run("apply", "made-by-mktemp", "--auto-approve").code == 0
 
 
-def test_link_is_followed_and_an_older_plan_replaced(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(1))
+def test_link_is_followed_and_an_older_plan_replaced(workspace: Workspace, relays: Relays) -> None:
+    account = relays(1)
     (workspace.root / "real.json").write_text('{"format_version": "1.0"}')
     (workspace.root / "p.json").symlink_to("real.json")
-    assert run(*_OUT, env=account.env).code == 0
+    assert account.run(*_OUT).code == 0
     assert (workspace.root / "p.json").is_symlink()
     _check(json.loads((workspace.root / "real.json").read_text(encoding="utf-8")), "plan")
-    assert run("apply", "p.json", env=account.env).code == 0
+    assert account.run("apply", "p.json").code == 0
 
 
 @pytest.mark.parametrize(
@@ -461,17 +423,15 @@ def test_flags_that_belong_to_the_plan(
     arguments: list[str], words: str, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
-    done = run(*arguments, env={"CI": "1"})
-    assert done.code == 64
-    assert words in done.err
+    done = run(*arguments, env={"CI": "1"}).expect(64, err=words)
     assert done.out == ""
 
 
 def test_shown_without_network_credentials_or_manifests(
-    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+    workspace: Workspace, relays: Relays, run: Run
 ) -> None:
-    account = sandbox(*fleet(2))
-    planned = run(*_OUT, env=account.env)
+    account = relays(2)
+    planned = account.run(*_OUT)
     path = workspace.root / "p.json"
     assert "Plan written to p.json. To apply it: reconciler apply p.json\n" in planned.err
     (workspace.root / "monitors").rename(workspace.root / "elsewhere")
@@ -489,39 +449,30 @@ def test_shown_without_network_credentials_or_manifests(
     assert account.calls()[calls:] == []
 
 
-def test_plan_without_changes_can_be_saved_and_applied(
-    fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
+def test_plan_without_changes_can_be_saved_and_applied(fleet: Fleet, sandbox: Sandbox) -> None:
     (seed,) = fleet(1)
     account = sandbox({**seed, "port": 587})
-    assert run(*_OUT, "--json", "--detailed-exitcode", env=account.env).json["changes"] == []
-    done = run("apply", "p.json", env=account.env)
-    assert done.code == 0
-    assert "0 added, 0 changed, 0 destroyed" in done.out
+    assert account.run(*_OUT, "--json", "--detailed-exitcode").json["changes"] == []
+    account.run("apply", "p.json").expect(0, out="0 added, 0 changed, 0 destroyed")
     assert _writes(account) == []
 
 
 @pytest.mark.parametrize("undone", ["a hand moves it", "its record is gone"])
 def test_a_restore_that_was_not_made_is_not_called_made(
-    undone: str,
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    undone: str, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-smtp", 1, enabled=True, port=25))
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, enabled=False, port=26))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1))
-    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    workspace.describe("email-smtp", "relay", 1, enabled=False, port=26)
+    assert account.apply().code == 0
+    workspace.describe("email-smtp", "relay", 1)
+    assert account.run("plan", "--out", "plan.json").code == 0
     if undone == "a hand moves it":
         account.edit("email-smtp", 1, port=27)
     else:
-        assert run("state", "rm", "email-smtp/relay", env=account.env).code == 0
+        assert account.run("state", "rm", "email-smtp/relay").code == 0
 
-    stopped = run("apply", "plan.json", "--all-or-nothing", env=account.env)
-    done = run("apply", "plan.json", env=account.env)
+    stopped = account.run("apply", "plan.json", "--all-or-nothing")
+    done = account.run("apply", "plan.json")
 
     assert (stopped.code, done.code) == (5, 5)
     assert "already made" not in stopped.text + done.text
@@ -531,17 +482,15 @@ def test_a_restore_that_was_not_made_is_not_called_made(
 
 
 def test_a_monitor_that_was_not_switched_off_is_not_called_switched_off(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(*[monitor("email-smtp", number, enabled=True) for number in (1, 2)])
     retired = manifest("email-smtp", "old", 1) + "lifecycle: {retire: disable}\n"
     workspace.write("old.yaml", retired)
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 2))
-    assert run("apply", "--auto-approve", env=account.env).code == 0
-    (workspace.root / "monitors" / "old.yaml").unlink()
-    assert run("plan", "--prune", "--out", "plan.json", env=account.env).code == 0
-    assert run("state", "rm", "email-smtp/old", env=account.env).code == 0
-    done = run("apply", "plan.json", env=account.env)
-    assert done.code == 5
-    assert "enabled: no manifest sets this any more" in done.text
+    workspace.describe("email-smtp", "relay", 2)
+    assert account.apply().code == 0
+    workspace.remove("old.yaml")
+    assert account.run("plan", "--prune", "--out", "plan.json").code == 0
+    assert account.run("state", "rm", "email-smtp/old").code == 0
+    account.run("apply", "plan.json").expect(5, text="enabled: no manifest sets this any more")
     assert account.live(1)["enabled"] is True

@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Done, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve", "--write-secrets")
 _OWN = {"RECONCILER_SECRET_KEY": "own-key-4711", "GITHUB_TOKEN": "ghs-4711", "AWS_X": "aws-4711"}
@@ -23,9 +24,7 @@ def _ref(scheme: str, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def naming(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> Callable[..., tuple[Done, Any]]:
+def naming(workspace: Workspace, sandbox: Sandbox, run: Run) -> Callable[..., tuple[Done, Any]]:
     """Validates and applies a manifest with this reference; returns what came of it."""
     account = sandbox(monitor("email-smtp", 1))
 
@@ -34,7 +33,7 @@ def naming(
         if field:
             text = manifest("email-smtp", "relay", 1, **{field: ref})
         workspace.write("relay.yaml", text)
-        (workspace.root / "reconciler.toml").write_text(rules)
+        workspace.settings(rules)
         env = account.env | _OWN | {"POP3_PASSWORD": "hunter2", "OTHER": "hunter3"}
         validated = run("validate", env={"CI": "1"})
         began = time.monotonic()
@@ -126,14 +125,12 @@ def test_files_that_are_none_of_secrets(
 
 
 def test_a_file_that_holds_a_credential_of_the_tool(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-smtp", 1))
     (workspace.root / "password").write_text("demo\n")
     (workspace.root / "link").symlink_to("password")
-    workspace.write(
-        "relay.yaml", manifest("email-smtp", "relay", 1, extra={"a_secret": _ref("file", "link")})
-    )
+    workspace.describe("email-smtp", "relay", 1, extra={"a_secret": _ref("file", "link")})
     env = {**account.env, "ALERTSITE_PASSWORD_FILE": "password"}
     del env["ALERTSITE_PASSWORD"]
     done = run(*_APPLY, env=env)
@@ -167,5 +164,4 @@ def test_a_table_that_says_something_else(
     table: str, naming: Callable[..., tuple[Done, Any]]
 ) -> None:
     done, _ = naming(_ref("env", "POP3_PASSWORD"), rules=f"[secrets]\n{table}\n")
-    assert done.code == 3
-    assert "[secrets]" in done.err
+    done.expect(3, err="[secrets]")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.sandbox import parse_world
 
@@ -19,7 +20,7 @@ from scripted import Answer, serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done, Manifest, Monitor, Run, Sandbox, Start, Workspace
+    from conftest import Done, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _SECRET = 'hun&er "2" <é>/+ü\'%'
@@ -68,15 +69,15 @@ def _ref(scheme: str, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def guarded(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> dict[str, Any]:
+def guarded(workspace: Workspace) -> dict[str, Any]:
     """A new round trip with three secrets and a relay with one; returns the live relay (1)."""
     login = {"user": "probe", "password": _ref("file", "password"), "tries": [1, 2]}
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD"), "login": login}
     shown = '[secrets]\nfields = ["note", "hostname"]\n'
-    (workspace.root / "reconciler.toml").write_text(shown)
+    workspace.settings(shown)
     text = manifest("email-round-trip", "trip", extra=extra, note=_ref("env", "POP3_PASSWORD"))
     workspace.write("trip.yaml", text)
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, hostname=_ref("env", "HOST")))
+    workspace.describe("email-smtp", "relay", 1, hostname=_ref("env", "HOST"))
     relay: dict[str, Any] = monitor("email-smtp", 1, hostname=_LIVE_HOST)
     return relay
 
@@ -105,8 +106,7 @@ def test_no_secret_is_printed_or_kept(
     env = account.env | _ENV | key | {"RECONCILER_DEBUG": "1"}
 
     def seen(*arguments: str, env: dict[str, str] = env) -> Done:
-        done = witness.sees(run(*arguments, env=env))
-        assert done.code == 0
+        done = witness.sees(run(*arguments, env=env)).expect(0)
         assert _LIVE_HOST not in done.text
         return done
 
@@ -211,9 +211,7 @@ _SAYING: dict[str, Callable[[str], Answer]] = {
 
 
 @pytest.fixture
-def answered(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, run: Run
-) -> Callable[..., Done]:
+def answered(workspace: Workspace, run: Run) -> Callable[..., Done]:
     """Applies a password to so many monitors, each of which gives one of these answers."""
 
     def apply(*answers: Answer) -> Done:
@@ -272,13 +270,13 @@ def test_the_fields_that_alertsite_names_are_shown(answered: Callable[..., Done]
 
 
 @pytest.fixture
-def trip(workspace: Workspace, manifest: Manifest) -> None:
+def trip(workspace: Workspace) -> None:
     """A manifest of the round trip 1, with two secrets."""
     extra = {
         "pop3_password": _ref("env", "POP3_PASSWORD"),
         "smtp_password": _ref("file", "password"),
     }
-    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, extra=extra, interval=15))
+    workspace.describe("email-round-trip", "trip", 1, extra=extra, interval=15)
 
 
 _TRIP = "/monitors/email-round-trip/1"
@@ -286,7 +284,7 @@ _TRIP = "/monitors/email-round-trip/1"
 
 @pytest.mark.usefixtures("trip")
 def test_rotated_secret_is_shown_by_its_source_and_sent_alone(
-    workspace: Workspace, witness: Witness, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15), secret_fields="masked")
     env = account.env | _ENV | _KEY
@@ -321,12 +319,10 @@ def test_rotated_secret_is_shown_by_its_source_and_sent_alone(
 
 
 @pytest.mark.usefixtures("trip", "witness")
-def test_without_a_key_only_being_told_sends_a_secret(
-    monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_without_a_key_only_being_told_sends_a_secret(sandbox: Sandbox, run: Run) -> None:
     account = sandbox(monitor("email-round-trip", 1))
     env = account.env | _ENV
-    done = run(*_APPLY, env=account.env)  # not even looked up
+    done = account.apply()  # not even looked up
     assert done.code == 0
     assert account.patches() == [(_TRIP, {"interval": 15})]
     untracked = (
@@ -336,27 +332,26 @@ def test_without_a_key_only_being_told_sends_a_secret(
     assert done.out.count(untracked) == 1
     assert run("plan", env=env).out == f"No changes. 1 unchanged.\n{untracked}"
     for _ in range(2):
-        told = run(*_APPLY, "--write-secrets", env=env)
-        assert told.code == 0
+        told = run(*_APPLY, "--write-secrets", env=env).expect(0)
         assert "ever sent" not in told.out
     sent = {"pop3_password": _SECRET, "smtp_password": _IN_FILE}
     assert account.patches()[1:] == [(_TRIP, sent)] * 2
 
 
 def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
-    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, interval=15))
+    workspace.describe("email-round-trip", "trip", 1, interval=15)
     assert run(*_APPLY, env=env).code == 0
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, extra=extra, interval=15))
+    workspace.describe("email-round-trip", "trip", 1, extra=extra, interval=15)
 
     assert "pop3_password: changed (source env:POP3_PASSWORD)" in run("plan", env=env).out
     why = run("why", "email-round-trip/trip.pop3_password", env=env).out
     assert "never sent, according to the state" in why
-    missing = run(*_APPLY, env=account.env)
+    missing = account.apply()
     assert (missing.code, account.patches()) == (3, [])
     assert "POP3_PASSWORD" in missing.err
     assert run(*_APPLY, env=env).code == 0
@@ -370,38 +365,34 @@ def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
 
 @pytest.mark.usefixtures("trip")
 def test_secrets_of_a_monitor_that_is_adopted_are_not_sent_without_a_key(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-round-trip", "trip", None, extra=extra, interval=15)
     workspace.write("trip.yaml", text)
     for command in ((*_APPLY, "--adopt"), _APPLY):
-        assert run(*command, env=account.env).code == 0
+        assert account.run(*command).code == 0
     assert account.patches() == []
 
 
 def test_a_secret_of_a_request_that_was_not_kept_is_sent_again(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1), world=parse_world("drop=timeout"))
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-round-trip", "trip", 1, extra=extra, timeout=40)
     workspace.write("trip.yaml", text)
     env = account.env | _ENV | _KEY
-    done = run(*_APPLY, env=env)
-    assert done.code == 7
-    assert "not kept" in done.out
+    run(*_APPLY, env=env).expect(7, out="not kept")
     assert "pop3_password: changed" in run("plan", env=env).out
-    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, extra=extra))
+    workspace.describe("email-round-trip", "trip", 1, extra=extra)
     assert run(*_APPLY, env=env).code == 0
     assert run("plan", env=env).out.startswith("No changes.")
 
 
 @pytest.mark.usefixtures("trip", "witness")
-def test_another_key_sends_them_once_more(
-    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_another_key_sends_them_once_more(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
     (workspace.root / "key").write_text(f"{_KEY_TEXT}\n")
@@ -412,14 +403,13 @@ def test_another_key_sends_them_once_more(
     assert run(*_APPLY, env=other).code == 0
     assert len(account.patches()) == 2
     assert run("plan", env=other).out == "No changes. 1 unchanged.\n"
-    both = run("plan", env=other | {"RECONCILER_SECRET_KEY_FILE": "key"})
-    assert both.code == 3
+    both = run("plan", env=other | {"RECONCILER_SECRET_KEY_FILE": "key"}).expect(3)
     assert "another key" not in both.text
 
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
-    monitor: Monitor, sandbox: Sandbox, run: Run
+    sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
@@ -431,7 +421,7 @@ def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
 
 @pytest.mark.parametrize("secret", ["helpdesk", "records", "update", "default", "127.0.0.1"])
 def test_an_address_or_a_word_of_the_state_that_is_a_password_stays(
-    secret: str, workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+    secret: str, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox()
     extra = {"imap_password": _ref("env", "POP3_PASSWORD")}
@@ -447,7 +437,7 @@ def test_an_address_or_a_word_of_the_state_that_is_a_password_stays(
 
 
 def test_undo_does_not_write_a_placeholder(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, note="call helpdesk, 7"))
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
@@ -518,13 +508,10 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
         ([*_APPLY], {"POP3_PASSWORD": ""}),
         ([*_APPLY, "--write-secrets"], {}),
     ):
-        done = run(*command, env=env | more)
-        assert done.code == 3
-        assert findings in done.err
+        run(*command, env=env | more).expect(3, err=findings)
     assert [call for call in account.calls() if call.startswith(("PATCH", "POST /mon"))] == []
     # A plan needs none of them.
-    plan = run("plan", env=env | _KEY)
-    assert plan.code == 0
+    plan = run("plan", env=env | _KEY).expect(0)
     told = "2 secrets are not checked: not available here: env:POP3_PASSWORD, file:password."
     assert plan.out.count(told) == 1
     assert run("plan", "--json", env=env).json["secrets"] == {
@@ -532,33 +519,28 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
         "rekeyed": 0,
     }
     # Where it is neither sent nor fingerprinted, nothing is missing.
-    assert run("plan", "--target", "*/relay", env=account.env).code == 0
+    assert account.run("plan", "--target", "*/relay").code == 0
 
 
 @pytest.mark.usefixtures("trip", "witness")
-def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(
-    monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(sandbox: Sandbox) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
-    assert run(*_APPLY, env=account.env | _ENV | _KEY).code == 0
+    assert account.apply(env=_ENV | _KEY).code == 0
     sent = account.patches()
     for command in (["plan", "--detailed-exitcode"], ["plan", "--offline"], [*_APPLY]):
-        done = run(*command, env=account.env | _KEY)
+        done = account.run(*command, env=_KEY)
         assert done.code == 0
         assert "1 secret is not checked: not available here: env:POP3_PASSWORD." in done.out
     assert account.patches() == sent
-    why = run("why", "email-round-trip/trip", env=account.env | _KEY)
+    why = account.run("why", "email-round-trip/trip", env=_KEY)
     assert "not checked" in why.out
-    planned = run("plan", "--out", "p.json", env=account.env | _ENV | _KEY | {"POP3_PASSWORD": "x"})
+    planned = account.run("plan", "--out", "p.json", env=_ENV | _KEY | {"POP3_PASSWORD": "x"})
     assert "pop3_password: changed" in planned.out
-    late = run("apply", "p.json", env=account.env | _KEY)
-    assert (late.code, "missing-secret" in late.err) == (3, True)
+    account.run("apply", "p.json", env=_KEY).expect(3, err="missing-secret")
 
 
 @pytest.mark.usefixtures("trip", "witness")
-def test_another_key_is_said_once_as_what_it_is(
-    monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_another_key_is_said_once_as_what_it_is(sandbox: Sandbox, run: Run) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
     assert run(*_APPLY, env=env | _KEY).code == 0
@@ -616,12 +598,7 @@ def plug_ins(workspace: Workspace) -> dict[str, str]:
 
 
 def test_what_is_wrong_with_a_reference_is_said_at_its_place(
-    plug_ins: dict[str, str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run_process: Run,
+    plug_ins: dict[str, str], workspace: Workspace, sandbox: Sandbox, run_process: Run
 ) -> None:
     (workspace.root / "binary").write_bytes(b"\xff")
     (workspace.root / "empty").write_bytes(b"\n")
@@ -646,16 +623,11 @@ def test_what_is_wrong_with_a_reference_is_said_at_its_place(
 
 
 def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sent(
-    plug_ins: dict[str, str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run_process: Run,
+    plug_ins: dict[str, str], workspace: Workspace, sandbox: Sandbox, run_process: Run
 ) -> None:
     for name, number, scheme in (("one", 1, "evn"), ("two", 2, "vault")):
         extra = {"a_password": _ref(scheme, "X")}
-        workspace.write(f"{name}.yaml", manifest("email-smtp", name, number, extra=extra))
+        workspace.describe("email-smtp", name, number, extra=extra)
     account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
     warning = (
         "monitors/one.yaml:10:37: warning: unknown-scheme: no resolver for the scheme evn is "
@@ -668,15 +640,10 @@ def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sen
 
 
 def test_installed_plug_in_gives_secrets(
-    plug_ins: dict[str, str],
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run_process: Run,
+    plug_ins: dict[str, str], workspace: Workspace, sandbox: Sandbox, run_process: Run
 ) -> None:
     extra = {"a_password": _ref("vault", "mail/probe")}
-    workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra))
+    workspace.describe("email-smtp", "one", 1, extra=extra)
     account = sandbox(monitor("email-smtp", 1))
     env = account.env | plug_ins | _KEY
     done = Witness(workspace, "mail/probe from the vault").sees(run_process(*_APPLY, env=env))
@@ -687,26 +654,25 @@ def test_installed_plug_in_gives_secrets(
 
 
 def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
-    workspace: Workspace, manifest: Manifest, run: Run
+    workspace: Workspace, run: Run
 ) -> None:
     extra = {"login": {"password": "plain-hunter2"}, "api_key": ["plain-hunter2"]}
-    workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra))
+    workspace.describe("email-smtp", "one", 1, extra=extra)
     for command in (["validate"], ["validate", "--format", "json"], ["plan"]):
-        done = run(*command, env={"CI": "1"})
-        assert done.code == 3
+        done = run(*command, env={"CI": "1"}).expect(3)
         assert done.text.count("plain-secret") == 2
         assert "hunter2" not in done.text
 
 
 def test_known_secret_in_a_manifest_is_refused_where_it_stands(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-smtp", "one", 1, extra=extra, note=f"log in with {_SECRET}")
     workspace.write("one.yaml", text)
     account = sandbox(monitor("email-smtp", 1))
     for command in (["plan", "--out", "p.json"], [*_APPLY]):
-        done = Witness(workspace).sees(run(*command, env=account.env | _ENV))
+        done = Witness(workspace).sees(account.run(*command, env=_ENV))
         assert done.code == 3
         assert "plain-secret: the value contains a known secret in plain text" in done.err
         assert re.search(r"monitors/one.yaml:[0-9]+:3: plain-secret", done.err)
@@ -715,30 +681,24 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
 
 
 def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
-    workspace: Workspace,
-    witness: Witness,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
 ) -> None:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra, note="plain"))
+    workspace.describe("email-smtp", "one", 1, extra=extra, note="plain")
     account = sandbox(monitor("email-smtp", 1, note=f"log in with {_SECRET}"))
     env = account.env | _ENV | _KEY
     done = witness.sees(run("plan", "--out", "p.json", env=env))
     assert '      note: "log in with (secret)" → "plain"\n' in done.out
     before = witness.sees(run("plan", "--json", env=env)).json["changes"][0]["fields"][0]["before"]
     assert before == "log in with (secret)"
-    applied = witness.sees(run("apply", "p.json", env=env))
-    assert applied.code == 0
+    witness.sees(run("apply", "p.json", env=env)).expect(0)
     assert account.live(1)["note"] == "plain"
 
 
 def test_json_stays_json_whatever_the_secrets_are(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", 123456, port=25))
+    workspace.describe("email-smtp", "one", 123456, port=25)
     account = sandbox(monitor("email-smtp", 123456, port=587))
     env = account.env | {"RECONCILER_SECRET_KEY": "123456"}
     assert run("plan", "--json", env=env).json["changes"][0]["id"] == 123456

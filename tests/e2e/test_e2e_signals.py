@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import monitor
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import (
-        Fleet,
-        Manifest,
-        Monitor,
-        Run,
-        Sandbox,
-        Start,
-        Workspace,
-    )
+    from conftest import Fleet, Relays, Run, Sandbox, Start, Workspace
 
     from reconciler.context import Clock
 
@@ -73,13 +66,10 @@ def server() -> Iterator[Script]:
 
 
 class TestEvents:
-    def test_of_an_apply(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
+    def test_of_an_apply(self, workspace: Workspace, relays: Relays) -> None:
         faults = ["PATCH */1 status=503 times=1", "PATCH */2 status=400"]
-        account = sandbox(*fleet(3), faults=faults)
-        done = run(*_APPLY, "--parallelism", "1", "--events", "e.ndjson", env=account.env)
-        assert done.code == 7
+        account = relays(3, faults=faults)
+        account.apply("--parallelism", "1", "--events", "e.ndjson").expect(7)
         events = _events(workspace.root / "e.ndjson")
         types = _types(events)
         assert (types[0], types[-1]) == ("start", "end")
@@ -109,22 +99,20 @@ class TestEvents:
         assert events[-1]["exit_code"] == 7
         assert events[0]["run"] in workspace.kept.read_text()
 
-    def test_of_a_plan_and_of_drift(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(2))
-        assert run(*_APPLY, env=account.env).code == 0
+    def test_of_a_plan_and_of_drift(self, workspace: Workspace, relays: Relays) -> None:
+        account = relays(2)
+        assert account.apply().code == 0
         account.edit("email-smtp", 1, port=2525)
         path = workspace.root / "e.ndjson"
-        assert run("plan", "--events", "e.ndjson", env=account.env).code == 0
+        assert account.run("plan", "--events", "e.ndjson").code == 0
         events = _events(path)
         assert _types(events) == [
             *("start", "observation", "request", "request", "observation", "plan", "end")
         ]
         assert events[-2]["drifted"] == 1
-        assert run("plan", "--offline", "--events", "e.ndjson", env=account.env).code == 0
+        assert account.run("plan", "--offline", "--events", "e.ndjson").code == 0
         assert _types(_events(path)) == ["start", "plan", "end"]  # it is begun anew
-        assert run("drift", "--events", "e.ndjson", env=account.env).code == 2
+        assert account.run("drift", "--events", "e.ndjson").code == 2
         drift, end = _events(path)[-2:]
         assert (drift["drifted"], drift["kept"]) == (["email-smtp/relay-01"], 1)
         assert end["exit_code"] == 2
@@ -138,9 +126,9 @@ class TestEvents:
         assert "finding" in end["error"]
 
     def test_each_is_there_as_soon_as_it_happened(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, start: Start
+        self, workspace: Workspace, relays: Relays, start: Start
     ) -> None:
-        account = sandbox(*fleet(2), faults=["PATCH */2 delay=1.5"])
+        account = relays(2, faults=["PATCH */2 delay=1.5"])
         process = start(*_APPLY, "--parallelism", "1", "--events", "e.ndjson", env=account.env)
         process.read_until("[1/2]")
         events = _events(workspace.root / "e.ndjson")
@@ -149,14 +137,13 @@ class TestEvents:
         assert process.finish().code == 0
 
     def test_waiting_for_the_lock_is_told(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, start: Start, run: Run
+        self, workspace: Workspace, relays: Relays, start: Start
     ) -> None:
-        account = sandbox(*fleet(1), faults=["PATCH */1 delay=1.5"])
+        account = relays(1, faults=["PATCH */1 delay=1.5"])
         first = start(*_APPLY, env=account.env)
         account.wait_for("GET")
         waiting = (*_APPLY, "--lock-timeout", "30s", "--events", "e.ndjson")
-        done = run(*waiting, env=account.env)
-        assert done.code == 0, done
+        account.run(*waiting).expect(0)
         states = [
             event["state"]
             for event in _events(workspace.root / "e.ndjson")
@@ -165,19 +152,16 @@ class TestEvents:
         assert states == ["waiting", "taken", "released"]
         assert first.finish().code == 0
 
-    def test_a_full_disk_does_not_stop_an_apply(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(2))
-        done = run(*_APPLY, "--events", "/dev/full", env=account.env)
-        assert done.code == 0
+    def test_a_full_disk_does_not_stop_an_apply(self, relays: Relays) -> None:
+        account = relays(2)
+        done = account.apply("--events", "/dev/full").expect(0)
         assert done.err.count("/dev/full gets no more events: No space left on device") == 1
         assert account.ports() == {1: 587, 2: 587}
 
     def test_a_reader_that_goes_does_not_stop_an_apply(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+        self, workspace: Workspace, relays: Relays
     ) -> None:
-        account = sandbox(*fleet(2))
+        account = relays(2)
         pipe = workspace.root / "pipe"
         os.mkfifo(pipe)
         lines: list[str] = []
@@ -188,7 +172,7 @@ class TestEvents:
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        done = run(*_APPLY, "--events", "pipe", env=account.env)
+        done = account.apply("--events", "pipe")
         reader.join(timeout=10)
         assert json.loads(lines[0])["type"] == "start"
         assert done.code == 0
@@ -196,26 +180,23 @@ class TestEvents:
         assert account.ports() == {1: 587, 2: 587}
 
     def test_what_cannot_be_written_at_all_is_said_first(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
+        self, workspace: Workspace, relays: Relays, hurried: Clock
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         os.mkfifo(workspace.root / "pipe")
         for path, why in (("no/e", "No such file"), ("pipe", "it has no reader")):
-            done = run(*_APPLY, "--events", path, env=account.env, clock=hurried)
+            done = account.apply("--events", path, clock=hurried)
             assert done.code == 3
             assert f"{path} cannot be written: {why}" in done.err
         assert account.requests() == []
 
-    def test_no_secret_is_in_them(
-        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-    ) -> None:
+    def test_no_secret_is_in_them(self, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
         secret = "correct horse"
         extra = {"password": {"secretRef": {"env": "PASSWORD"}}}
-        workspace.write("one.yaml", manifest("email-pop", "one", 1, extra=extra))
+        workspace.describe("email-pop", "one", 1, extra=extra)
         account = sandbox(monitor("email-pop", 1))
         env = account.env | {"PASSWORD": secret}
-        done = run(*_APPLY, "--write-secrets", "--events", "e.ndjson", env=env)
-        assert done.code == 0, done
+        run(*_APPLY, "--write-secrets", "--events", "e.ndjson", env=env).expect(0)
         text = (workspace.root / "e.ndjson").read_text(encoding="utf-8")
         assert '"PATCH"' in text
         assert secret not in text
@@ -223,13 +204,11 @@ class TestEvents:
 
 
 class TestMetrics:
-    def test_of_an_apply(
-        self, workspace: Workspace, fleet: Fleet, monitor: Monitor, sandbox: Sandbox, run: Run
-    ) -> None:
+    def test_of_an_apply(self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox) -> None:
         more = {"interval": 5, "locations": [{"id": 10}, {"id": 20}]}
         live = [item | more for item in fleet(3)]
         account = sandbox(*live, monitor("email-pop", 9), faults=["PATCH */2 status=400"])
-        assert run(*_APPLY, "--metrics", "m.prom", env=account.env).code == 7
+        assert account.apply("--metrics", "m.prom").code == 7
         found = _numbers(workspace.root / "m.prom")
         assert found["reconciler_exit_code",] == 7
         assert found["reconciler_managed_monitors",] == 3
@@ -247,17 +226,17 @@ class TestMetrics:
         assert ("reconciler_last_success_timestamp_seconds",) not in found
 
     def test_the_last_success_outlives_a_failure(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+        self, workspace: Workspace, relays: Relays
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         path = workspace.root / "m.prom"
-        assert run("plan", "--metrics", "m.prom", env=account.env).code == 0
+        assert account.run("plan", "--metrics", "m.prom").code == 0
         first = _numbers(path)
         success = first["reconciler_last_success_timestamp_seconds",]
         assert success == first["reconciler_last_run_timestamp_seconds",]
         for _ in range(2):
             workspace.write("broken.yaml", "kind: x\n")
-            assert run("plan", "--metrics", "m.prom", env=account.env).code == 3
+            assert account.run("plan", "--metrics", "m.prom").code == 3
             found = _numbers(path)
             assert found["reconciler_last_success_timestamp_seconds",] == success
             assert found["reconciler_last_run_timestamp_seconds",] > success
@@ -267,43 +246,37 @@ class TestMetrics:
             b'reconciler_last_success_timestamp_seconds{account="default",operation="plan"} soon\n',
         ):
             path.write_bytes(odd)
-            done = run("plan", "--metrics", "m.prom", env=account.env)
+            done = account.run("plan", "--metrics", "m.prom")
             assert done.code == 3
             assert "m.prom does not have the time of the last successful run" in done.err
         assert ("reconciler_last_success_timestamp_seconds",) not in _numbers(path)
 
-    def test_of_drift_and_of_an_offline_plan(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(3))
-        assert run(*_APPLY, env=account.env).code == 0
+    def test_of_drift_and_of_an_offline_plan(self, workspace: Workspace, relays: Relays) -> None:
+        account = relays(3)
+        assert account.apply().code == 0
         account.edit("email-smtp", 1, port=2525)
         account.delete(2)
-        assert run("drift", "--metrics", "m.prom", env=account.env).code == 2
+        assert account.run("drift", "--metrics", "m.prom").code == 2
         found = _numbers(workspace.root / "m.prom")
         assert found["reconciler_drifted_monitors",] == 2
         assert found["reconciler_managed_monitors",] == 3
         assert found["reconciler_last_success_timestamp_seconds",] > 0
-        assert run("plan", "--offline", "--metrics", "m.prom", env=account.env).code == 0
+        assert account.run("plan", "--offline", "--metrics", "m.prom").code == 0
         found = _numbers(workspace.root / "m.prom")
         assert found["reconciler_drifted_monitors",] == 0
         assert ("reconciler_unmanaged_monitors",) not in found
         assert ("reconciler_measurements_per_day",) not in found
 
     def test_a_file_that_cannot_be_written_is_no_failure_of_the_apply(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+        self, workspace: Workspace, relays: Relays
     ) -> None:
-        account = sandbox(*fleet(1))
-        done = run(*_APPLY, "--metrics", "/dev/full", env=account.env)
-        assert done.code == 0
-        assert "/dev/full cannot be written" in done.err
+        account = relays(1)
+        account.apply("--metrics", "/dev/full").expect(0, err="/dev/full cannot be written")
         (workspace.root / "folder").mkdir()
-        done = run(*_APPLY, "--metrics", "folder", env=account.env)
+        done = account.apply("--metrics", "folder")
         assert done.code == 3
         assert "folder cannot be written: it is a folder" in done.err
-        done = run(*_APPLY, "--metrics", "no/m.prom", env=account.env)
-        assert done.code == 3
-        assert "there is no folder no" in done.err
+        account.apply("--metrics", "no/m.prom").expect(3, err="there is no folder no")
 
 
 class TestMissing:
@@ -316,27 +289,25 @@ class TestMissing:
     )
     def test_an_extra_is_named_before_anything_is_sent(
         self,
-        fleet: Fleet,
-        sandbox: Sandbox,
-        run: Run,
+        relays: Relays,
         monkeypatch: pytest.MonkeyPatch,
         package: str,
         module: str,
         flags: tuple[str, ...],
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         monkeypatch.setitem(sys.modules, package, None)
         monkeypatch.delitem(sys.modules, f"reconciler.cli.signals.{module}", raising=False)
-        done = run(*_APPLY, *flags, env=account.env)
+        done = account.apply(*flags)
         assert done.code == 64
         assert f"{flags[0]} needs the package {package.replace('_', '-')}" in done.err
         assert f"pip install {package.replace('_', '-')}" in done.err
         assert account.requests() == []
 
     def test_of_traces_is_said_and_no_failure(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+        self, relays: Relays, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
         monkeypatch.delitem(sys.modules, "reconciler.cli.signals.traces", raising=False)
         env = account.env | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -346,9 +317,9 @@ class TestMissing:
         assert "pip install opentelemetry-sdk" in done.err
 
     def test_nothing_is_imported_that_is_not_asked_for(
-        self, workspace: Workspace, base_env: dict[str, str], fleet: Fleet, sandbox: Sandbox
+        self, workspace: Workspace, base_env: dict[str, str], relays: Relays
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         script = """
 import sys
 from reconciler.cli import run
@@ -387,16 +358,13 @@ def _spans(server: Script) -> list[Any]:
 
 class TestTraces:
     def test_a_run_an_observation_and_each_request_are_spans(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run, server: Script
+        self, relays: Relays, server: Script
     ) -> None:
-        account = sandbox(*fleet(2), faults=["PATCH */2 status=400"])
+        account = relays(2, faults=["PATCH */2 status=400"])
         server.on("POST /v1/traces", Answer())
         trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-        env = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": server.url,
-            "TRACEPARENT": f"00-{trace}-{parent}-01",
-        }
-        assert run(*_APPLY, env=account.env | env).code == 7
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "TRACEPARENT": f"00-{trace}-{parent}-01"}
+        assert account.apply(env=env).code == 7
         spans = _spans(server)
         by_id = {span.span_id: span for span in spans}
         (top,) = (span for span in spans if span.name == "reconciler apply")
@@ -431,16 +399,15 @@ class TestTraces:
 
     @pytest.mark.parametrize("status", [0, 500, 404])
     def test_a_receiver_that_does_not_take_them_is_said_once(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run, server: Script, status: int
+        self, relays: Relays, server: Script, status: int
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         server.on("POST /v1/traces", Answer(status))
         env = {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{server.url}/v1/traces",
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         }
-        done = run(*_APPLY, env=account.env | env)
-        assert done.code == 0
+        done = account.apply(env=env).expect(0)
         assert done.err.count("traces") == 1
         assert "Not all traces could be sent; the run is not affected." in done.err
 
@@ -455,19 +422,11 @@ class TestTraces:
         ],
     )
     def test_none_are_sent_where_they_are_not_wanted(
-        self,
-        fleet: Fleet,
-        sandbox: Sandbox,
-        run: Run,
-        server: Script,
-        env: dict[str, str],
-        words: str,
+        self, relays: Relays, server: Script, env: dict[str, str], words: str
     ) -> None:
-        account = sandbox(*fleet(1))
+        account = relays(1)
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
-        done = run("plan", env=account.env | endpoint | env)
-        assert done.code == 0
-        assert words in done.err
+        account.run("plan", env=endpoint | env).expect(0, err=words)
         assert server.seen == []
 
 
@@ -481,12 +440,11 @@ class TestNotification:
             yield server, f"{server.url.replace('http', 'json')}/{self.TOKEN}"
 
     def test_an_apply_tells_what_it_did_and_nothing_if_it_did_nothing(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run
+        self, relays: Relays, run: Run
     ) -> None:
-        account = sandbox(*fleet(3), faults=["PATCH */2 status=400 times=1"])
+        account = relays(3, faults=["PATCH */2 status=400 times=1"])
         with self._service() as (server, url):
-            done = run(*_APPLY, "--notify", url, env=account.env)
-            assert done.code == 7
+            account.apply("--notify", url).expect(7)
             (seen,) = server.seen
             told = json.loads(seen.body)
             assert told["title"] == "AlertSite, default: 2 of 3 changes applied (exit code 7)"
@@ -497,30 +455,28 @@ class TestNotification:
                 "email-smtp/relay-03: changed",
             ]
             assert told["type"] == "failure"
-            assert run(*_APPLY, env=account.env | {"RECONCILER_NOTIFY": f" {url}\n"}).code == 0
+            assert account.apply(env={"RECONCILER_NOTIFY": f" {url}\n"}).code == 0
             assert json.loads(server.seen[1].body)["type"] == "success"
-            assert run(*_APPLY, "--notify", url, env=account.env).code == 0
+            assert account.apply("--notify", url).code == 0
             # A plan tells nobody, not even that it failed.
             env = account.env | {"RECONCILER_NOTIFY": url}
             assert run("plan", "--manifests", "nowhere", env=env).code == 3
             assert len(server.seen) == 2
 
-    def test_a_failure_is_told_without_what_others_said(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(1), faults=["GET /monitors status=400"])
+    def test_a_failure_is_told_without_what_others_said(self, relays: Relays) -> None:
+        account = relays(1, faults=["GET /monitors status=400"])
         with self._service() as (server, url):
-            done = run(*_APPLY, "--notify", url, env=account.env)
+            done = account.apply("--notify", url)
             told = json.loads(server.seen[0].body)
         assert told["title"] == f"AlertSite, default: apply failed (exit code {done.code})"
 
     def test_a_refused_apply_tells_what_it_would_have_cost_and_where_its_log_is(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run
+        self, relays: Relays
     ) -> None:
-        account = sandbox(*fleet(4))
+        account = relays(4)
         job = {"CI_JOB_URL": "https://gitlab.example.com/jobs/7", "RECONCILER_BUDGET": "2,100%"}
         with self._service() as (server, url):
-            assert run(*_APPLY, "--notify", url, env=account.env | job).code == 5
+            assert account.apply("--notify", url, env=job).code == 5
             told = json.loads(server.seen[0].body)
         assert told["title"] == "AlertSite, default: apply failed (exit code 5)"
         assert told["message"].splitlines()[:2] == [
@@ -529,17 +485,15 @@ class TestNotification:
         ]
         assert told["message"].endswith("\nhttps://gitlab.example.com/jobs/7")
 
-    def test_drift_is_told_once(
-        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(3))
-        assert run(*_APPLY, env=account.env).code == 0
+    def test_drift_is_told_once(self, workspace: Workspace, relays: Relays) -> None:
+        account = relays(3)
+        assert account.apply().code == 0
         drift = ("drift", "--notify")
         with self._service() as (server, url):
 
             def told(*more: str) -> list[str]:
                 before = len(server.seen)
-                run(*drift, url, *more, env=account.env)
+                account.run(*drift, url, *more)
                 bodies = [json.loads(seen.body) for seen in server.seen[before:]]
                 return [line for body in bodies for line in body["message"].splitlines()[:-1]]
 
@@ -578,17 +532,14 @@ class TestNotification:
             path.write_text("[", encoding="utf-8")
             assert len(told()) == 2
 
-    def test_what_fails_is_said_without_the_url(
-        self, fleet: Fleet, sandbox: Sandbox, run: Run
-    ) -> None:
-        account = sandbox(*fleet(1))
+    def test_what_fails_is_said_without_the_url(self, relays: Relays) -> None:
+        account = relays(1)
         with self._service() as (server, url):
             server.on(f"POST /{self.TOKEN}", Answer(500))
-            done = run(*_APPLY, "--notify", url, "--notify", url, env=account.env)
-        assert done.code == 0
-        assert "Cannot send the notification (URL 2 of 2); the run is not affected" in done.err
+            done = account.apply("--notify", url, "--notify", url)
+        done.expect(0, err="Cannot send the notification (URL 2 of 2); the run is not affected")
         assert self.TOKEN not in done.text
-        done = run(*_APPLY, "--notify", f"nowhere://{self.TOKEN}/", env=account.env)
+        done = account.apply("--notify", f"nowhere://{self.TOKEN}/")
         assert done.code == 64
         assert "Apprise does not support notification URL 1 of 1 (nowhere)" in done.err
         assert self.TOKEN not in done.text

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Fleet, Relays, Run, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _CI = {"CI": "1"}
@@ -21,11 +21,11 @@ _CI = {"CI": "1"}
 
 
 @pytest.fixture
-def applied(fleet: Fleet, sandbox: Sandbox, run: Run) -> Account:
+def applied(relays: Relays) -> Account:
     """Two monitors, as applied in two runs."""
-    account = sandbox(*fleet(2))
+    account = relays(2)
     for name in ("relay-01", "relay-02"):
-        assert run(*_APPLY, "--target", f"*/{name}", env=account.env).code == 0
+        assert account.apply("--target", f"*/{name}").code == 0
     return account
 
 
@@ -72,11 +72,8 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Run) -> None:
     before = kept.read_bytes()
     one, two, other = (f"email-smtp/{name}" for name in ("relay-01", "relay-02", "nobody"))
     for arguments in ([other], [one, other], [one, one, "relay-02"]):
-        done = run("state", "rm", *arguments, env=_CI)
-        assert done.code == 64
-        assert (
-            f"has no record of {arguments[-1]}\nTo list all, run: reconciler state list\n"
-            in done.err
+        done = run("state", "rm", *arguments, env=_CI).expect(
+            64, err=f"has no record of {arguments[-1]}\nTo list all, run: reconciler state list\n"
         )
     assert run("state", "rm", env=_CI).code == 64
     assert kept.read_bytes() == before
@@ -102,7 +99,7 @@ def test_a_create_that_has_no_outcome_yet_is_listed_shown_and_forgotten(
         assert run("state", "show", asked, env=_CI).json == create
     assert run("state", "rm", str(number), env=_CI).err == "Forgot email-smtp/a.\n"
     assert workspace.state()["pending_creates"] == {}
-    assert run("drift", env=half_made.env).code == 0
+    assert half_made.run("drift").code == 0
 
 
 @pytest.mark.parametrize(
@@ -122,9 +119,7 @@ def test_a_create_that_has_no_outcome_yet_is_listed_shown_and_forgotten(
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_usage(arguments: list[str], words: str, run: Run) -> None:
-    done = run("state", *arguments, env=_CI)
-    assert done.code == 64
-    assert words in done.err
+    done = run("state", *arguments, env=_CI).expect(64, err=words)
     assert done.out == ""
 
 
@@ -139,9 +134,9 @@ def test_what_was_pulled_can_be_pushed_elsewhere(
     serial = json.loads(kept.read_bytes())["serial"]
     assert pushed.code == 0
     assert pushed.err == f"file:deep/er/new.json has serial {serial} with 2 records.\n"
-    again = run("plan", "--state", "file:deep/er/new.json", env=applied.env)
+    again = applied.run("plan", "--state", "file:deep/er/new.json")
     assert again.out == "No changes. 2 unchanged.\n"
-    assert run("drift", "--state", "file:deep/er/new.json", env=applied.env).code == 0
+    assert applied.run("drift", "--state", "file:deep/er/new.json").code == 0
 
 
 _FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
@@ -174,8 +169,7 @@ def test_what_may_not_be_pushed(workspace: Workspace, kept: Path, run: Run) -> N
         assert words in done.err
     for content in (b"", b"{", b"[]", b"\xff\xfe\x00", b"[" * 100_000):
         pushed.write_bytes(content)
-        done = run("state", "push", "pushed.json", env=_CI)
-        assert done.code == 8
+        done = run("state", "push", "pushed.json", env=_CI).expect(8)
         assert done.err.startswith("Error: pushed.json: the state is corrupt: ")
     missing = run("state", "push", "nowhere.json", env=_CI)
     assert missing.code == 3
@@ -188,8 +182,7 @@ def test_pushed_over_the_one_it_was_pulled_from(workspace: Workspace, kept: Path
     before = kept.read_bytes()
     serial = json.loads(before)["serial"]
     (workspace.root / "pulled.json").write_bytes(before)
-    done = run("state", "push", "pulled.json", env=_CI)
-    assert done.code == 0
+    done = run("state", "push", "pulled.json", env=_CI).expect(0)
     assert done.err == f"file:.reconciler/state.json has serial {serial + 1} with 2 records.\n"
     assert kept.with_name("state.json.backup").read_bytes() == before
     again = run("state", "push", "pulled.json", env=_CI)
@@ -242,11 +235,11 @@ def _bad(good: bytes) -> dict[str, bytes]:
     }
 
 
-def test_corrupt_state_is_named_and_left_as_it_is(kept: Path, applied: Account, run: Run) -> None:
+def test_corrupt_state_is_named_and_left_as_it_is(kept: Path, applied: Account) -> None:
     good, calls = kept.read_bytes(), len(applied.calls())
     for name, content in _bad(good).items():
         kept.write_bytes(content)
-        done = run(*_APPLY, env=applied.env)
+        done = applied.apply()
         assert (name, done.code) == (name, 8)
         assert "Error: file:.reconciler/state.json: the state is corrupt: " in done.err
         assert f"the save before it is in {kept}.backup: to use that, copy it over the" in done.err
@@ -255,25 +248,23 @@ def test_corrupt_state_is_named_and_left_as_it_is(kept: Path, applied: Account, 
     assert applied.calls()[calls:] == []
     backup = kept.with_name("state.json.backup")
     kept.write_bytes(backup.read_bytes())
-    assert run("plan", env=applied.env).out == "No changes. 2 unchanged.\n"
+    assert applied.run("plan").out == "No changes. 2 unchanged.\n"
     backup.unlink()
     kept.write_bytes(b"{")
-    assert "Nothing was changed; there is no earlier save in " in run("plan", env=applied.env).err
+    assert "Nothing was changed; there is no earlier save in " in applied.run("plan").err
 
 
 @pytest.mark.parametrize("part", ["records", "pending_creates"])
 def test_state_with_a_list_in_place_of_a_mapping_is_corrupt(
-    part: str, kept: Path, applied: Account, run: Run
+    part: str, kept: Path, applied: Account
 ) -> None:
     state = json.loads(kept.read_bytes())
     kept.write_text(json.dumps({**state, part: []}))
-    done = run("plan", env=applied.env)
-    assert done.code == 8
-    assert "the state is corrupt" in done.err
+    applied.run("plan").expect(8, err="the state is corrupt")
 
 
 def test_every_command_refuses_a_corrupt_state(
-    workspace: Workspace, kept: Path, applied: Account, run: Run
+    workspace: Workspace, kept: Path, applied: Account
 ) -> None:
     (workspace.root / "good.json").write_bytes(kept.read_bytes())
     kept.write_bytes(b"{")
@@ -289,7 +280,7 @@ def test_every_command_refuses_a_corrupt_state(
         ["state", "pull"],
         ["state", "push", "good.json"],
     ):
-        done = run(*command, env=applied.env)
+        done = applied.run(*command)
         assert (command, done.code) == (command, 8)
         assert "file:.reconciler/state.json: the state is corrupt" in done.err
         assert kept.read_bytes() == b"{"
@@ -297,26 +288,24 @@ def test_every_command_refuses_a_corrupt_state(
     assert applied.calls()[calls:] == []
 
 
-def test_newer_state_is_left_to_a_newer_version(kept: Path, applied: Account, run: Run) -> None:
+def test_newer_state_is_left_to_a_newer_version(kept: Path, applied: Account) -> None:
     text = kept.read_text()
     for version in ("2.5", "3.0"):
         newer = text.replace('"format_version": "2.4"', f'"format_version": "{version}"')
         kept.write_text(newer)
         for command in (["plan"], _APPLY):
-            done = run(*command, env=applied.env)
+            done = applied.run(*command)
             assert done.code == 8
             assert f"the state has format {version}, but this reconciler reads 2.4" in done.err
             assert "Use the version of reconciler that wrote it, or a newer one." in done.err
         assert kept.read_text() == newer
 
 
-def test_state_of_another_account_is_refused(
-    kept: Path, applied: Account, fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    other = sandbox(*fleet(2))
+def test_state_of_another_account_is_refused(kept: Path, applied: Account, relays: Relays) -> None:
+    other = relays(2)
     before = kept.read_bytes()
     for command in (["plan"], _APPLY, ["drift"]):
-        done = run(*command, env=other.env)
+        done = other.run(*command)
         assert done.code == 8
         assert (
             f"file:.reconciler/state.json is the state of {applied.url}, but this run uses "
@@ -325,7 +314,7 @@ def test_state_of_another_account_is_refused(
         ) in done.err
     assert kept.read_bytes() == before
     assert other.patches() == []
-    assert run(*_APPLY, "--state", "file:other.json", env=other.env).code == 0
+    assert other.apply("--state", "file:other.json").code == 0
 
 
 # where it is kept
@@ -333,13 +322,12 @@ def test_state_of_another_account_is_refused(
 
 def test_flag_before_variable_before_file_before_default(workspace: Workspace, run: Run) -> None:
     def place(*flags: str, **variables: str) -> str:
-        done = run("state", "list", *flags, env=_CI | variables)
-        assert done.code == 0
+        done = run("state", "list", *flags, env=_CI | variables).expect(0)
         return done.err.removesuffix(": there is no state yet.\n")
 
     assert place() == "file:.reconciler/state.json"
     assert place("--state", "a.json") == "a.json"
-    (workspace.root / "reconciler.toml").write_text('state = "file:toml.json"\n')
+    workspace.settings('state = "file:toml.json"\n')
     assert place() == "file:toml.json"
     assert place(RECONCILER_STATE="") == "file:toml.json"
     assert place(RECONCILER_STATE="file:variable.json") == "file:variable.json"
@@ -435,31 +423,25 @@ def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run
     ],
 )
 def test_no_place_for_a_state(location: str, words: str, run: Run) -> None:
-    done = run("state", "list", "--state", location, env=_CI)
-    assert done.code == 3
-    assert words in done.err
+    done = run("state", "list", "--state", location, env=_CI).expect(3, err=words)
     assert "\x1b" not in done.text
 
 
 @pytest.mark.parametrize("location", ["monitors", "file:.", "file:monitors/fleet.yaml/x.json"])
 def test_place_that_cannot_be_read(location: str, fleet: Fleet, run: Run) -> None:
     fleet(1)
-    done = run("plan", "--offline", "--state", location, env=_CI)
-    assert done.code == 8
-    assert f"cannot read {location}: " in done.err
-    assert "use another location with --state" in done.err
+    run("plan", "--offline", "--state", location, env=_CI).expect(
+        8, err=(f"cannot read {location}: ", "use another location with --state")
+    )
 
 
 _SANDBOX_STATE = "file:.reconciler/sandbox-state.json"
 
 
-def test_the_embedded_sandbox_has_a_state_of_its_own(
-    workspace: Workspace, manifest: Manifest, run: Run
-) -> None:
-    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
-    (workspace.root / "reconciler.toml").write_text('state = "file:real.json"\n')
-    done = run(*_APPLY, env={"RECONCILER_STATE": "file:real-too.json"})
-    assert done.code == 0
+def test_the_embedded_sandbox_has_a_state_of_its_own(workspace: Workspace, run: Run) -> None:
+    workspace.describe("email-smtp", "new", name="New")
+    workspace.settings('state = "file:real.json"\n')
+    done = run(*_APPLY, env={"RECONCILER_STATE": "file:real-too.json"}).expect(0)
     assert done.err.startswith("Sandbox: ")
     names = sorted(path.name for path in (workspace.root / ".reconciler").iterdir())
     assert "sandbox-state.json" in names
@@ -498,7 +480,7 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None
     before, holder = kept.read_bytes(), _lease(kept.parent)
     held, calls = lock.read_bytes(), len(applied.calls())
     for command in (_APPLY, ["import"], ["state", "rm", "email-smtp/relay-01"]):
-        done = run(*command, env=applied.env)
+        done = applied.run(*command)
         assert done.code == 8
         assert (
             "the state file:.reconciler/state.json is locked by ann on elsewhere since "
@@ -509,14 +491,13 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None
             f"If you are certain that it is dead, run: reconciler state unlock {holder}\n"
             in done.err
         )
-    waited = run(*_APPLY, "--lock-timeout", "1s", env=applied.env)
-    assert waited.code == 8
-    assert "0 of 1 s\n" in waited.err
-    assert f"run {holder}), even after 1 s\n" in waited.err
+    applied.apply("--lock-timeout", "1s").expect(
+        8, err=("0 of 1 s\n", f"run {holder}), even after 1 s\n")
+    )
     assert applied.calls()[calls:] == []
 
     for command in (["plan"], ["drift"], ["state", "list"], ["plan", "--offline"]):  # only look
-        assert run(*command, env=applied.env).code == 0
+        assert applied.run(*command).code == 0
     told = run("state", "unlock", env=_CI)
     assert told.out.startswith(f"{holder}  held by ann on elsewhere for apply since 2026-01-01T")
     wrong = run("state", "unlock", "20260101T000000Z-ffffffff", env=_CI)
@@ -527,17 +508,17 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None
     broken = run("state", "unlock", holder, env=_CI)
     assert (broken.code, broken.err) == (0, f"Removed the lock of run {holder}.\n")
     assert not lock.exists()
-    assert run(*_APPLY, env=applied.env).code == 0
+    assert applied.apply().code == 0
 
 
 @pytest.mark.parametrize("year", [2001, 2099])
 def test_lock_that_nobody_renews_is_taken_over_by_who_waits_for_it(
-    year: int, kept: Path, applied: Account, run: Run
+    year: int, kept: Path, applied: Account
 ) -> None:
     began = f"{year}-01-01T00:00:00Z"
     holder = _lease(kept.parent, acquired_at=began, length=1.0)
-    assert run(*_APPLY, env=applied.env).code == 8
-    done = run(*_APPLY, "--lock-timeout", "40s", env=applied.env)
+    assert applied.apply().code == 8
+    done = applied.apply("--lock-timeout", "40s")
     assert done.code == 0
     assert (
         f"The lock of run {holder} (ann on elsewhere, since {began}) has not been renewed in 1 s "
@@ -546,15 +527,15 @@ def test_lock_that_nobody_renews_is_taken_over_by_who_waits_for_it(
     assert not kept.with_name("state.json.lock").exists()
 
 
-def test_lock_that_is_none(kept: Path, applied: Account, run: Run) -> None:
+def test_lock_that_is_none(kept: Path, applied: Account) -> None:
     lock = kept.with_name("state.json.lock")
     for content in (b"garbage", b"{}", b"\xff"):
         lock.write_bytes(content)
         for command in (_APPLY, ["state", "unlock"], ["state", "unlock", "somebody"]):
-            done = run(*command, env=applied.env)
+            done = applied.run(*command)
             assert done.code == 8
             assert "the lock of file:.reconciler/state.json cannot be read" in done.err
             assert "reconciler state unlock unreadable\n" in done.err
         assert lock.read_bytes() == content
-        assert run("state", "unlock", "unreadable", env=applied.env).code == 0
-    assert run(*_APPLY, env=applied.env).code == 0
+        assert applied.run("state", "unlock", "unreadable").code == 0
+    assert applied.apply().code == 0

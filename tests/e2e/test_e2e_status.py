@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import monitor
 
 from reconciler.manifests import Parser
 from reconciler.state_store import open_store
@@ -16,7 +17,7 @@ from build import SCHEMAS
 from documents import check
 
 if TYPE_CHECKING:
-    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _REF = {"secretRef": {"env": "NOTE"}}
@@ -24,14 +25,12 @@ _PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}]
 
 
 @pytest.fixture
-def account(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox
-) -> Account:
+def account(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Two relays, of which one is disabled, and a monitor that was made by hand."""
     text = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
     workspace.write("_defaults.yaml", text)
-    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, alert_note="x: #1\ny"))
-    workspace.write("b.yaml", manifest("email-smtp", "b", 2, extra={"pop3_password": _REF}))
+    workspace.describe("email-smtp", "a", 1, port=587, alert_note="x: #1\ny")
+    workspace.describe("email-smtp", "b", 2, extra={"pop3_password": _REF})
     return sandbox(
         monitor("email-smtp", 1, port=25, interval=5, locations=_PLACES),
         monitor("email-smtp", 2, enabled=False, interval=5),
@@ -41,8 +40,7 @@ def account(
 
 def test_before_and_after_an_apply(account: Account, run: Run) -> None:
     before = len(account.calls())
-    done = run("status", env=account.env)
-    assert done.code == 0
+    done = account.run("status").expect(0)
     assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
     assert done.out.splitlines() == [
         f"account    {account.url}",
@@ -59,10 +57,10 @@ def test_before_and_after_an_apply(account: Account, run: Run) -> None:
     env = {**account.env, "NOTE": "s3cret"}
     assert run(*_APPLY, env=env).code == 0
     account.edit("email-smtp", 1, port=26)
-    lines = run("status", env=account.env).out.splitlines()
+    lines = account.run("status").out.splitlines()
     assert lines[4] == "drift      1 of 2 not as last applied"
     assert re.fullmatch(r"last run   20\w+-\w+, saved 20\S+Z \(.+\)", lines[8])
-    check(run("status", "--json", env=account.env).json, "status")
+    check(account.run("status", "--json").json, "status")
 
 
 def test_who_holds_the_lock(workspace: Workspace, account: Account, run: Run) -> None:
@@ -74,24 +72,23 @@ def test_who_holds_the_lock(workspace: Workspace, account: Account, run: Run) ->
     }  # fmt: skip
     store = open_store(f"file:{workspace.root}/.reconciler/state.json")
     store.write(Key.LOCK, json.dumps(lease).encode(), None, "lock")
-    done = run("status", env=account.env)
+    done = account.run("status")
     assert done.out.endswith(
         "lock       held by ann on here for apply since 2026-01-02T03:04:05Z, run run-1\n"
     )
-    found = run("status", "--json", env=account.env).json
+    found = account.run("status", "--json").json
     check(found, "status")
     assert found["lock"]["run"] == "run-1"
 
 
-def test_a_rendered_manifest_is_one(account: Account, run: Run) -> None:
+def test_a_rendered_manifest_is_one(account: Account) -> None:
     before = len(account.calls())
-    done = run("render", "email-smtp/a", env=account.env)
-    assert done.code == 0
+    done = account.run("render", "email-smtp/a").expect(0)
     assert done.out.startswith("# email-smtp/a: monitors/a.yaml:1\n")
     assert "\n  interval: 5  # default, monitors/_defaults.yaml:4:3\n" in done.out
     assert "\n  port: 587  # monitors/a.yaml:10:3\n" in done.out
-    assert run("render", "1", env=account.env).out == done.out
-    as_json = run("render", "email-smtp/a", "-o", "json", env=account.env).json
+    assert account.run("render", "1").out == done.out
+    as_json = account.run("render", "email-smtp/a", "-o", "json").json
     check(as_json, "render")
     assert as_json["origins"]["interval"] == {
         "place": "monitors/_defaults.yaml:4:3",
@@ -107,49 +104,44 @@ def test_a_rendered_manifest_is_one(account: Account, run: Run) -> None:
     assert account.calls()[before:] == []
 
 
-def test_a_secret_stays_a_reference(account: Account, run: Run) -> None:
-    done = run("render", "email-smtp/b", env={**account.env, "NOTE": "s3cret"})
+def test_a_secret_stays_a_reference(account: Account) -> None:
+    done = account.run("render", "email-smtp/b", env={"NOTE": "s3cret"})
     assert "pop3_password: {secretRef: {env: NOTE}}  # monitors/b.yaml:" in done.out
     assert "s3cret" not in done.text
 
 
-def test_an_id_that_only_the_state_knows(
-    workspace: Workspace, manifest: Manifest, account: Account, run: Run
-) -> None:
-    workspace.write("new.yaml", manifest("email-pop", "new"))
-    assert run(*_APPLY, "--target", "email-pop/new", env=account.env).code == 0
-    number = run("state", "show", "email-pop/new", env=account.env).json["id"]
-    done = run("render", str(number), env=account.env)
+def test_an_id_that_only_the_state_knows(workspace: Workspace, account: Account) -> None:
+    workspace.describe("email-pop", "new")
+    assert account.apply("--target", "email-pop/new").code == 0
+    number = account.run("state", "show", "email-pop/new").json["id"]
+    done = account.run("render", str(number))
     assert done.out.startswith("# email-pop/new:")
 
 
-def test_no_such_manifest(account: Account, run: Run) -> None:
-    done = run("render", "email-smpt/a", env=account.env)
+def test_no_such_manifest(account: Account) -> None:
+    done = account.run("render", "email-smpt/a")
     assert done.code == 64
     assert "no manifest describes email-smpt/a; did you mean email-smtp/a?" in done.err
-    assert run("render", "99", env=account.env).code == 64
+    assert account.run("render", "99").code == 64
 
 
-def test_ids_have_names_in_why(workspace: Workspace, account: Account, run: Run) -> None:
+def test_ids_have_names_in_why(workspace: Workspace, account: Account) -> None:
     workspace.replace("a.yaml", "  port: 587", "  port: 587\n  locations: [{id: 30}, {id: 40}]")
-    done = run("why", "email-smtp/a.locations", env=account.env)
+    done = account.run("why", "email-smtp/a.locations")
     assert "  live       Boston (MA) (30)\n" in done.out
     assert "change Boston (MA) (30) → Boston (MA) (30), 40: edit" in done.out
-    found = run("why", "1.locations", "--json", env=account.env).json
+    found = account.run("why", "1.locations", "--json").json
     check(found, "why")
     assert found["names"] == [{"field": "locations", "key": "id", "id": 30, "name": "Boston (MA)"}]
 
 
-def test_a_round_trip_that_alertsite_sends_itself(
-    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
-) -> None:
+def test_a_round_trip_that_alertsite_sends_itself(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox()
-    workspace.write("trip.yaml", manifest("email-round-trip", "trip", smtp_hostname=""))
-    assert run(*_APPLY, env=account.env).code == 0
-    assert run("plan", env=account.env).out.startswith("No changes.")
-    assert "(AlertSite) → pop3s" in run("list", "-o", "wide", env=account.env).out
+    workspace.describe("email-round-trip", "trip", smtp_hostname="")
+    assert account.apply().code == 0
+    assert account.run("plan").out.startswith("No changes.")
+    assert "(AlertSite) → pop3s" in account.run("list", "-o", "wide").out
     into = ("--into", "imported", "--state", "file:other.json")
-    done = run("import", *into, "--manifests", "none", env=account.env)
-    assert done.code == 0, done.text
+    account.run("import", *into, "--manifests", "none").expect(0)
     texts = [path.read_text() for path in (workspace.root / "imported").rglob("*.yaml")]
     assert any("smtp_hostname: ''" in text or 'smtp_hostname: ""' in text for text in texts)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 if TYPE_CHECKING:
-    from conftest import Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
+    from conftest import Relays, Run, Sandbox, Start, Workspace
 
 _SAMPLE = Path(__file__).parents[2] / "monitors"
 _LOGIN = "POST /access-tokens"
@@ -26,20 +27,16 @@ def sample(workspace: Workspace) -> Workspace:
 
 
 def test_sample_fleet_from_first_plan_to_no_changes(sample: Workspace, run: Run) -> None:
-    first = run("plan")
-    assert first.code == 0
+    first = run("plan").expect(0)
     assert "sandbox" in first.err.splitlines()[0]
     assert "Plan: 0 to add, 9 to change, 0 to destroy." in first.out
     assert run("plan", "--detailed-exitcode").code == 2
 
-    applied = run(*_APPLY)
-    assert applied.code == 0
+    applied = run(*_APPLY).expect(0)
     assert "sandbox" in applied.err.splitlines()[0]
     assert "Apply complete! Resources: 0 added, 9 changed, 0 destroyed." in applied.out
 
-    again = run("plan", "--detailed-exitcode")
-    assert again.code == 0
-    assert "No changes. 14 unchanged." in again.out
+    run("plan", "--detailed-exitcode").expect(0, out="No changes. 14 unchanged.")
     assert (sample.root / ".reconciler" / "sandbox.db").stat().st_size
 
 
@@ -52,9 +49,7 @@ def test_diff_is_an_alias_of_plan_and_gives_the_same_bytes(run: Run) -> None:
 
 def test_manifests_option_names_another_folder(sample: Workspace, run: Run) -> None:
     (sample.root / "monitors").rename(sample.root / "elsewhere")
-    done = run("plan", "--manifests", "elsewhere")
-    assert done.code == 0
-    assert "elsewhere/mail-core/imap.yaml:2" in done.out
+    run("plan", "--manifests", "elsewhere").expect(0, out="elsewhere/mail-core/imap.yaml:2")
 
 
 @pytest.mark.parametrize(
@@ -67,24 +62,14 @@ def test_manifests_option_names_another_folder(sample: Workspace, run: Run) -> N
     ],
 )
 def test_one_edited_field_is_one_patch_of_that_field(
-    kind: str,
-    field: str,
-    before: Any,
-    after: Any,
-    workspace: Workspace,
-    manifest: Manifest,
-    monitor: Monitor,
-    sandbox: Sandbox,
-    run: Run,
+    kind: str, field: str, before: Any, after: Any, workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest(kind, "one", 77, interval=15, **{field: after}))
+    workspace.describe(kind, "one", 77, interval=15, **{field: after})
     account = sandbox(
         monitor(kind, 77, interval=15, note="left alone", **{field: before}),
         monitor(kind, 78, **{field: before}),
     )
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
-    assert "0 added, 1 changed, 0 destroyed" in done.out
+    account.apply().expect(0, out="0 added, 1 changed, 0 destroyed")
     assert account.patches() == [(f"/monitors/{kind}/77", {field: after})]
     assert account.calls() == [_LOGIN, _READ, f"PATCH /monitors/{kind}/77", _READ]
     assert account.live(77)[field] == after
@@ -93,7 +78,7 @@ def test_one_edited_field_is_one_patch_of_that_field(
 
 
 def test_two_edited_fields_of_a_relay_are_one_patch_of_both(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     fields = {"resolve_dns": False, "timeout": 30}
     workspace.write(
@@ -101,66 +86,55 @@ def test_two_edited_fields_of_a_relay_are_one_patch_of_both(
         manifest("email-smtp", "prod-relay", 123456, ipv4="74.125.28.108", port=587, **fields),
     )
     account = sandbox(monitor("email-smtp", 123456, ipv4="203.0.113.24", port=25, **fields))
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
-    assert 'ipv4: "203.0.113.24" → "74.125.28.108"' in done.out
-    assert "port: 25 → 587" in done.out
+    account.apply().expect(0, out=('ipv4: "203.0.113.24" → "74.125.28.108"', "port: 25 → 587"))
     body = {"ipv4": "74.125.28.108", "port": 587}
     assert account.patches() == [("/monitors/email-smtp/123456", body)]
     assert list(account.patches()[0][1]) == ["ipv4", "port"]
 
 
 def test_extra_fields_are_compared_and_sent_as_written(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     extra = {"mailbox_folder": "INBOX", "shape": {"a": [1, 2]}, "same": "same"}
-    workspace.write("one.yaml", manifest("email-pop", "one", 7, extra=extra))
+    workspace.describe("email-pop", "one", 7, extra=extra)
     account = sandbox(monitor("email-pop", 7, mailbox_folder="Probe", same="same"))
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     sent = {"mailbox_folder": "INBOX", "shape": {"a": [1, 2]}}
     assert account.patches() == [("/monitors/email-pop/7", sent)]
 
 
-def test_home_location_goes_out_with_its_locations(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_home_location_goes_out_with_its_locations(workspace: Workspace, sandbox: Sandbox) -> None:
     text = manifest("email-pop", "one", 7, locations=[{"id": 10}, {"id": 20}], home_location=10)
     workspace.write("one.yaml", text)
     account = sandbox(monitor("email-pop", 7, locations=[{"id": 10}], home_location=10))
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
-    assert "home_location: 10 (unchanged, sent with locations)" in done.out
+    account.apply().expect(0, out="home_location: 10 (unchanged, sent with locations)")
     sent = {"home_location": 10, "locations": [{"id": 10}, {"id": 20}]}
     assert account.patches() == [("/monitors/email-pop/7", sent)]
 
 
 def test_apply_without_changes_sends_no_write_and_does_not_ask(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", 7, port=587))
+    workspace.describe("email-smtp", "one", 7, port=587)
     account = sandbox(monitor("email-smtp", 7, port=587))
     for command in (["plan"], ["apply"]):
-        done = run(*command, env=account.env)
-        assert done.code == 0
-        assert "No changes. 1 unchanged." in done.out
+        account.run(*command).expect(0, out="No changes. 1 unchanged.")
     assert account.calls() == [_LOGIN, _READ] * 2
 
 
 @pytest.mark.parametrize(
     "flags", [["--json"], ["--show-requests", "--detailed-exitcode"]], ids=" ".join
 )
-def test_plan_logs_in_reads_and_never_writes(
-    flags: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
-) -> None:
-    account = sandbox(*fleet(3))
-    assert run("plan", *flags, env=account.env).code in {0, 2}
+def test_plan_logs_in_reads_and_never_writes(flags: list[str], relays: Relays) -> None:
+    account = relays(3)
+    assert account.run("plan", *flags).code in {0, 2}
     assert account.calls() == [_LOGIN, _READ]
 
 
-def test_applying_again_sends_nothing_more(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(*fleet(3))
-    assert run(*_APPLY, env=account.env).code == 0
-    assert run(*_APPLY, env=account.env).code == 0
+def test_applying_again_sends_nothing_more(relays: Relays) -> None:
+    account = relays(3)
+    assert account.apply().code == 0
+    assert account.apply().code == 0
     assert sorted(account.patches()) == [
         (f"/monitors/email-smtp/{number}", {"port": 587}) for number in (1, 2, 3)
     ]
@@ -200,16 +174,13 @@ _SPELLINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def test_another_spelling_is_no_change(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_another_spelling_is_no_change(workspace: Workspace, sandbox: Sandbox) -> None:
     seed = []
     for number, (name, (kind, wanted, live)) in enumerate(_SPELLINGS.items(), 1):
-        workspace.write(f"{name}.yaml", manifest(kind, name, number, **wanted))
+        workspace.describe(kind, name, number, **wanted)
         seed.append(monitor(kind, number, **live))
     account = sandbox(*seed)
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
+    done = account.apply().expect(0)
     assert done.out.startswith(f"No changes. {len(_SPELLINGS)} unchanged.")
     assert account.calls() == [_LOGIN, _READ]
 
@@ -224,24 +195,22 @@ _VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def test_another_value_is_a_change(
-    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
-) -> None:
+def test_another_value_is_a_change(workspace: Workspace, sandbox: Sandbox) -> None:
     seed, expected = [], {}
     for number, (name, (wanted, live)) in enumerate(_VALUES.items(), 1):
-        workspace.write(f"{name}.yaml", manifest("email-imap", name, number, **wanted))
+        workspace.describe("email-imap", name, number, **wanted)
         seed.append(monitor("email-imap", number, **live))
         expected[f"/monitors/email-imap/{number}"] = wanted
     account = sandbox(*seed)
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert len(account.patches()) == len(_VALUES)
     assert dict(account.patches()) == expected
 
 
 def test_sandbox_command_serves_seed_faults_and_log(
-    workspace: Workspace, manifest: Manifest, start: Start, run: Run
+    workspace: Workspace, start: Start, run: Run
 ) -> None:
-    workspace.write("one.yaml", manifest("email-smtp", "one", 7, port=587))
+    workspace.describe("email-smtp", "one", 7, port=587)
     seed = '[{"id": 7, "type": "email-smtp", "name": "Monitor", "port": 25}]'
     (workspace.root / "seed.json").write_text(seed, encoding="utf-8")
     rule = "PATCH * status=503 retry-after=0 times=1"

@@ -15,12 +15,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from conftest import Account, Done, Fleet, Manifest, Run, Sandbox, Start, Workspace
+    from conftest import Account, Done, Fleet, Relays, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _ONE = ("--parallelism", "1")
@@ -50,7 +51,7 @@ def _writes(account: Account) -> Counter[str]:
 
 
 @pytest.fixture
-def mixed(workspace: Workspace, manifest: Manifest, fleet: Fleet) -> list[dict[str, Any]]:
+def mixed(workspace: Workspace, fleet: Fleet) -> list[dict[str, Any]]:
     """Three updates and three creates; returns the live monitors."""
     new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
     workspace.write("new.yaml", "---\n".join(new))
@@ -147,7 +148,6 @@ def test_folder_that_nothing_can_be_written_to(
     mixed: list[Any],
     sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     kept.parent.mkdir()
@@ -165,27 +165,23 @@ def test_folder_that_nothing_can_be_written_to(
         )
         folder.chmod(0o755)
     assert _writes(account) == Counter()
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert _writes(account) == _MIXED
 
 
 @_linux
 def test_state_that_may_not_be_read(
-    kept: Path,
-    mixed: list[Any],
-    sandbox: Sandbox,
-    wrapped: Callable[..., tuple[int, str, str]],
-    run: Run,
+    kept: Path, mixed: list[Any], sandbox: Sandbox, wrapped: Callable[..., tuple[int, str, str]]
 ) -> None:
     account = sandbox(*mixed)
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     kept.chmod(0)
     for command in (["plan"], _APPLY, ["state", "list"], ["plan", "--offline"]):
         code, _, err = wrapped([_AS_ANYBODY], *command, env=account.env)
         assert code == 8
         assert "cannot read file:.reconciler/state.json: Permission denied" in err
     kept.chmod(0o600)
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
 
 
 @_linux
@@ -194,7 +190,6 @@ def test_manifest_that_no_id_can_be_written_to(
     mixed: list[Any],
     sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     path = workspace.root / "monitors" / "new.yaml"
@@ -209,17 +204,15 @@ def test_manifest_that_no_id_can_be_written_to(
         assert path.read_bytes() == before
     assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
     assert _writes(account) == _MIXED
-    assert "wrote metadata.id" in run(*_APPLY, "--write-ids", env=account.env).err
+    assert "wrote metadata.id" in account.apply("--write-ids").err
 
 
 def test_something_else_where_the_folder_should_be(
-    workspace: Workspace, mixed: list[Any], sandbox: Sandbox, run: Run
+    workspace: Workspace, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     (workspace.root / ".reconciler").write_text("a file")
     account = sandbox(*mixed)
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 8
-    assert "file:.reconciler/state.json: Not a directory" in done.err
+    account.apply().expect(8, err="file:.reconciler/state.json: Not a directory")
     assert (workspace.root / ".reconciler").read_text() == "a file"
     assert account.calls() == []
 
@@ -233,12 +226,10 @@ def test_no_room_to_write_down_what_is_to_be_done(
     size: int,
     workspace: Workspace,
     kept: Path,
-    fleet: Fleet,
-    sandbox: Sandbox,
+    relays: Relays,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Run,
 ) -> None:
-    account = sandbox(*fleet(30))
+    account = relays(30)
     code, out, err = wrapped([_BOUNDED, str(size)], *_APPLY, env=account.env)
     assert code == 8
     assert re.search(r"Error: cannot write .*: File too large\n", err)
@@ -253,18 +244,17 @@ def test_no_room_to_write_down_what_is_to_be_done(
         "reconciler.toml",
     ]
 
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 0
+    done = account.apply().expect(0)
     assert "outcome" not in done.err
     assert len(account.patches()) == 30
-    assert run("plan", env=account.env).out == "No changes. 30 unchanged.\n"
+    assert account.run("plan").out == "No changes. 30 unchanged.\n"
     names = {path.name for path in kept.parent.iterdir()}
     assert not [name for name in names if name.endswith((".journal", ".lock", ".new"))]
 
 
 @_linux
 def test_no_room_any_more_in_the_middle(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
 ) -> None:
     account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
     assert done.code == 8
@@ -277,18 +267,14 @@ def test_no_room_any_more_in_the_middle(
     records = json.loads(kept.read_bytes())["records"].values()
     assert {(record["applied_at"], len(record["fields"])) for record in records} == {("", 0)}
 
-    again = run(*_APPLY, env=account.env)
-    assert again.code == 0
-    assert "Recovery: run " in again.err
+    account.apply().expect(0, err="Recovery: run ")
     assert _writes(account) == _MIXED
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
     assert len(json.loads(kept.read_bytes())["records"]) == 6
 
 
 @pytest.fixture
-def unsaved(
-    kept: Path, manifest: Manifest, workspace: Workspace, sandbox: Sandbox, run: Run
-) -> Account:
+def unsaved(kept: Path, workspace: Workspace, sandbox: Sandbox) -> Account:
     """Two updates, of which the first has just been sent when the state can be saved no more."""
     armed = threading.Event()
 
@@ -303,18 +289,18 @@ def unsaved(
         for number in (1, 2, 3)
     ]
     workspace.write("fleet.yaml", "---\n".join(texts))
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     path = workspace.root / "monitors" / "fleet.yaml"
     path.write_text(path.read_text().replace('note: "old"', "note: new"))
-    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert account.apply("--target", "*/relay-01").code == 0
     armed.set()
     return account
 
 
 def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
-    kept: Path, unsaved: Account, run: Run
+    kept: Path, unsaved: Account
 ) -> None:
-    done = run(*_APPLY, env=unsaved.env)
+    done = unsaved.apply()
     assert done.code == 8
     assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n" in done.out
     assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
@@ -323,21 +309,21 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     assert going == {"email-smtp/relay-02", "email-smtp/relay-03"}
     (kept.parent / "state.json.backup.new").rmdir()
     unsaved.edit("email-smtp", 100002, port=25)
-    plan = run("plan", env=unsaved.env)
+    plan = unsaved.run("plan")
     assert "Recovery: 2 outcomes added that the state did not have.\n" in plan.err
     assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)\n" in plan.out
-    assert run(*_APPLY, env=unsaved.env).code == 0
-    assert run("drift", env=unsaved.env).out == "No drift. 3 monitors as last applied.\n"
+    assert unsaved.apply().code == 0
+    assert unsaved.run("drift").out == "No drift. 3 monitors as last applied.\n"
     assert list(kept.parent.glob("*.journal")) == []
 
 
 def test_journal_of_an_earlier_run_that_cannot_be_removed(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
 ) -> None:
     journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
 
     def leave(account: Account) -> None:
-        assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+        assert account.apply("--target", "*/relay-01").code == 0
         state = json.loads(kept.read_bytes())
         head = {"journal": "2.0", "run": "20260101T000000Z-0a1b2c3d"}
         head |= {name: state[name] for name in ("lineage", "account")}
@@ -353,7 +339,7 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
     assert f"Error: cannot remove the journal {journal}: " in done.err
     assert len(json.loads(kept.read_bytes())["records"]) == 6
     journal.rmdir()
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
 
 
 @pytest.mark.parametrize(
@@ -366,50 +352,43 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
     ],
 )
 def test_a_damaged_journal_is_named(
-    line: dict[str, Any], kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
+    line: dict[str, Any], kept: Path, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed)
-    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert account.apply("--target", "*/relay-01").code == 0
     state = json.loads(kept.read_bytes())
     journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
     head = {"journal": "2.3", "run": "20260101T000000Z-0a1b2c3d"}
     head |= {name: state[name] for name in ("lineage", "account")}
     journal.write_text("".join(json.dumps(item) + "\n" for item in (head, line)))
     for command in (("plan",), _APPLY):
-        done = run(*command, env=account.env)
-        assert done.code == 8
-        assert f"the journal {journal} cannot be used: " in done.err
+        account.run(*command).expect(8, err=f"the journal {journal} cannot be used: ")
 
 
 def test_a_state_whose_budget_is_nothing_is_corrupt(
-    kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
+    kept: Path, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed)
-    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert account.apply("--target", "*/relay-01").code == 0
     kept.write_text(json.dumps(json.loads(kept.read_bytes()) | {"budget": None}))
     for command in ("plan", "drift"):
-        done = run(command, env=account.env)
-        assert (done.code, "the state is corrupt: " in done.err) == (8, True)
+        account.run(command).expect(8, err="the state is corrupt: ")
 
 
 @pytest.mark.parametrize("also", ["port: 587", "port: 2525"])
 def test_nothing_is_sent_unless_that_can_be_written_down(
-    kept: Path, unsaved: Account, workspace: Workspace, run: Run, also: str
+    kept: Path, unsaved: Account, workspace: Workspace, also: str
 ) -> None:
     path = workspace.root / "monitors" / "fleet.yaml"
     path.write_text(path.read_text().replace("port: 587", also))
     (kept.parent / "state.json.backup.new").mkdir()
     sent = len(unsaved.patches())
-    done = run(*_APPLY, env=unsaved.env)
-    assert done.code == 8
-    assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
+    unsaved.apply().expect(8, err="Error: cannot write file:.reconciler/state.json: Is a directory")
     assert unsaved.patches()[sent:] == []
 
 
-def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
-    unsaved: Account, run: Run
-) -> None:
-    done = run(*_APPLY, "--json", env=unsaved.env)
+def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(unsaved: Account) -> None:
+    done = unsaved.apply("--json")
     assert done.json["exit_code"] == done.code
 
 
@@ -417,31 +396,30 @@ def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
 
 
 def test_state_that_is_deleted_in_mid_run_is_put_back(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
 ) -> None:
     account, done = meddled(mixed, lambda _pid: kept.unlink(), pause=0.0)
     assert done.code == 0
     assert len(json.loads(kept.read_bytes())["records"]) == 6
     assert _writes(account) == _MIXED
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
 
 
 def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
 ) -> None:
     account, done = meddled(
         mixed,
         lambda _pid: kept.write_text("{"),
-        before=lambda account: run(*_APPLY, "--target", "*/relay-01", env=account.env),
+        before=lambda account: account.apply("--target", "*/relay-01"),
     )
-    assert done.code == 8
-    assert "Error: file:.reconciler/state.json: the state is corrupt" in done.err
+    done.expect(8, err="Error: file:.reconciler/state.json: the state is corrupt")
     assert kept.read_text() == "{"
-    assert run("plan", env=account.env).code == 8
+    assert account.run("plan").code == 8
     kept.write_bytes(kept.with_name("state.json.backup").read_bytes())  # as the hint says
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     assert _writes(account) == _MIXED
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
 
 
 def test_lock_that_is_broken_in_mid_run(
@@ -452,8 +430,7 @@ def test_lock_that_is_broken_in_mid_run(
         assert run_process("state", "unlock", holder, env={"CI": "1"}).code == 0
 
     account, done = meddled(mixed, unlock, RECONCILER_LOCK_LEASE="1s")
-    assert done.code == 7
-    assert "not started: the lock was lost: " in done.out
+    done.expect(7, out="not started: the lock was lost: ")
     assert 1 <= _writes(account).total() < 6
     assert not kept.with_name("state.json.lock").exists()
     assert run_process(*_APPLY, env=account.env).code == 0
@@ -465,29 +442,29 @@ def test_lock_that_is_broken_in_mid_run(
 
 
 def test_clock_that_was_ahead_in_an_earlier_run(
-    kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
+    kept: Path, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(*mixed)
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     ahead = re.sub(r"\d{4}(-\d\d-\d\dT\d\d:\d\d:\d\dZ)", r"2099\1", kept.read_text())
     ahead = re.sub(r"\d{4}(\d{4}T\d{6}Z-)", r"2099\1", ahead)
     kept.write_text(ahead)
     account.edit("email-smtp", 1, port=25)
     with suppress(FileNotFoundError):
         kept.with_name("state.json.backup").unlink()
-    assert "applied 2099-" in run("drift", env=account.env).out
-    plan = run("plan", env=account.env).out
+    assert "applied 2099-" in account.run("drift").out
+    plan = account.run("plan").out
     assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)" in plan
-    assert run(*_APPLY, env=account.env).code == 0
+    assert account.apply().code == 0
     state = json.loads(kept.read_bytes())
     assert state["serial"] > json.loads(ahead)["serial"]
     assert not state["saved_at"].startswith("2099")
-    assert run("drift", env=account.env).out == "No drift. 6 monitors as last applied.\n"
+    assert account.run("drift").out == "No drift. 6 monitors as last applied.\n"
 
 
 @_linux
 def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
-    workspace: Workspace, manifest: Manifest, wrapped: Callable[..., tuple[int, str, str]]
+    workspace: Workspace, wrapped: Callable[..., tuple[int, str, str]]
 ) -> None:
     text = manifest("email-smtp", "relay", 1)
     path = workspace.root / "monitors" / "relay.yaml"

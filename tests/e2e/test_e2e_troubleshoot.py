@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from e2e.conftest import manifest
 
 from reconciler.sandbox import UserLogin, World
 
@@ -69,7 +70,6 @@ class Trouble:
         self._git: Callable[..., str] = get("git")
         self._serve: Callable[..., Account] = get("sandbox")
         self._fleet: Callable[[int], list[dict[str, Any]]] = get("fleet")
-        self._manifest: Callable[..., str] = get("manifest")
         self._work: Workspace = get("workspace")
         self._folder: Path = get("tmp_path")
 
@@ -86,10 +86,10 @@ class Trouble:
         return account
 
     def _settings(self, text: str) -> None:
-        (self._work.root / "reconciler.toml").write_text(text, encoding="utf-8")
+        self._work.settings(text)
 
     def the_plan_shows_the_sandbox(self) -> Done:
-        self._work.write("new.yaml", self._manifest("email-smtp", "new"))
+        self._work.write("new.yaml", manifest("email-smtp", "new"))
         return self("plan", env={})
 
     def every_plan_shows_the_same_drift(self) -> Done:
@@ -99,9 +99,8 @@ class Trouble:
 
     def all_monitors_are_orphans(self) -> Done:
         account = self._applied()
-        (self._work.root / "monitors" / "fleet.yaml").unlink()
-        refused = self(*_APPLY, "--prune", env=account.env)
-        assert (refused.code, "--allow-empty" in refused.err) == (5, True)
+        self._work.remove("fleet.yaml")
+        self(*_APPLY, "--prune", env=account.env).expect(5, err="--allow-empty")
         return self("plan", env=account.env)
 
     def there_is_no_such_file_or_folder(self) -> Done:
@@ -114,7 +113,7 @@ class Trouble:
         login = 'username = {env = "NAME"}\npassword = {env = "PASSWORD"}'
         self._settings(f'[accounts.acme]\nurl = "{account.url}"\n{login}\n')
         env = dict(zip(("NAME", "PASSWORD"), account.login.values(), strict=True))
-        self._work.write("acme/new.yaml", self._manifest("email-smtp", "new", port=25))
+        self._work.write("acme/new.yaml", manifest("email-smtp", "new", port=25))
         results = (*_APPLY, "-a", "acme", "--results", "out")
         assert self(*results, env=env).code == 0
         self._work.replace("acme/new.yaml", "25", "587")
@@ -139,9 +138,9 @@ class Trouble:
         return self(*_APPLY, env=account.env)
 
     def the_monitor_already_exists(self) -> Done:
-        self._work.write("relay.yaml", self._manifest("email-smtp", "relay", name="Relay"))
+        self._work.write("relay.yaml", manifest("email-smtp", "relay", name="Relay"))
         account = self._account(6)
-        (self._work.root / "monitors" / "fleet.yaml").unlink()
+        self._work.remove("fleet.yaml")
         fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
         account.create("email-smtp", name="Relay", **fields)
         one = self("plan", env=account.env)
@@ -169,7 +168,7 @@ class Trouble:
         self._git(root, "init", "--quiet")
         (root / ".gitignore").write_text(".reconciler/\n*.json\n", encoding="utf-8")
         for port in ports:
-            self._work.write("new.yaml", self._manifest("email-smtp", "new", port=port))
+            self._work.write("new.yaml", manifest("email-smtp", "new", port=port))
             self._git(root, "add", "--all")
             self._git(root, "commit", "--quiet", "--message", "x")
         return self._serve()
@@ -208,7 +207,7 @@ class Trouble:
         return self(*_APPLY, env=account.env)
 
     def a_create_is_unconfirmed(self) -> Done:
-        self._work.write("new.yaml", self._manifest("email-smtp", "new"))
+        self._work.write("new.yaml", manifest("email-smtp", "new"))
         account = self._account(1, "POST /monitors/* drop=before")
         return self(*_APPLY, env=account.env)
 

@@ -17,6 +17,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import manifest, monitor
 
 from reconciler.context import SYSTEM, Clock
 from reconciler.sandbox import parse_fault
@@ -29,17 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from e2e.conftest import (
-        Account,
-        Done,
-        Manifest,
-        Monitor,
-        Process,
-        Run,
-        Sandbox,
-        Start,
-        Workspace,
-    )
+    from e2e.conftest import Account, Done, Process, Run, Sandbox, Start, Workspace
 
     from scripted import Script
 
@@ -127,10 +118,9 @@ class Hours:
 class Author:
     """Somebody who pushes edits to the repository that is watched."""
 
-    def __init__(self, folder: Path, git: Callable[..., str], manifest: Manifest) -> None:
+    def __init__(self, folder: Path, git: Callable[..., str]) -> None:
         self._folder = folder
         self._git = git
-        self._manifest = manifest
         for number in range(1, MONITORS + 1):
             self._write(number, 30)
         (folder / ".gitignore").write_text(".reconciler/\n")
@@ -152,18 +142,18 @@ class Author:
 
     def _write(self, number: int, timeout: int) -> None:
         name = f"relay-{number}"
-        text = self._manifest("email-smtp", name, number, name=name, port=587, timeout=timeout)
+        text = manifest("email-smtp", name, number, name=name, port=587, timeout=timeout)
         (self._folder / "monitors").mkdir(exist_ok=True)
         (self._folder / "monitors" / f"{name}.yaml").write_text(text)
 
 
 @pytest.fixture
-def author(tmp_path: Path, git: Callable[..., str], manifest: Manifest) -> Author:
+def author(tmp_path: Path, git: Callable[..., str]) -> Author:
     remote, folder = tmp_path / "remote.git", tmp_path / "author"
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
     git(tmp_path, "clone", "--quiet", remote.as_uri(), str(folder))
     git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
-    return Author(folder, git, manifest)
+    return Author(folder, git)
 
 
 @pytest.fixture
@@ -181,7 +171,7 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def as_committed(monitor: Monitor) -> list[dict[str, Any]]:
+def as_committed() -> list[dict[str, Any]]:
     """The monitors that the author's first commit describes."""
     numbers = range(1, MONITORS + 1)
     return [monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers]
@@ -191,22 +181,15 @@ def as_committed(monitor: Monitor) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
-    hours: int,
-    interval: str,
-    run: Run,
-    sandbox: Sandbox,
-    monitor: Monitor,
-    author: Author,
-    checkout: Path,
+    hours: int, interval: str, run: Run, sandbox: Sandbox, author: Author, checkout: Path
 ) -> None:
     controls = Controls()
-    account = sandbox(*as_committed(monitor), controls=controls)
+    account = sandbox(*as_committed(), controls=controls)
     env = account.env | {"RECONCILER_LOCK_LEASE": "48h"}
     assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
     day = Hours(hours, author, account, controls)
     watching = ("watch", "--apply", "--interval", interval, "--listen", "127.0.0.1:0")
-    done = run(*watching, env=env, cwd=checkout, clock=day.clock)
-    assert done.code == 0, done.text
+    run(*watching, env=env, cwd=checkout, clock=day.clock).expect(0)
     assert day.rounds >= 10
     controls.faults = ()
     live = {item["id"]: item for item in account.monitors()}
@@ -250,9 +233,9 @@ def executable() -> list[str]:
 
 
 @pytest.fixture
-def account(sandbox: Sandbox, monitor: Monitor) -> Account:
+def account(sandbox: Sandbox) -> Account:
     """What is as the first commit says."""
-    return sandbox(*as_committed(monitor))
+    return sandbox(*as_committed())
 
 
 def test_a_process_serves_picks_up_a_commit_and_stops(
@@ -274,8 +257,7 @@ def test_a_process_serves_picks_up_a_commit_and_stops(
     began = time.monotonic()
     done = process.finish(signal.SIGTERM)
     assert time.monotonic() - began < 5
-    assert (done.code, "Stopped." in done.err) == (0, True)
-    assert "1 to apply" in done.out
+    done.expect(0, out="1 to apply", err="Stopped.")
     assert account.patches() == []
 
 
@@ -325,14 +307,14 @@ def test_one_that_stands_by_stops_as_well(start: Start, account: Account, checko
     assert first.finish(signal.SIGTERM).code == 0
 
 
-def once(run: Run, account: Account, where: Path, *more: str) -> Done:
-    return run("watch", "--once", *more, env=account.env, cwd=where)
+def once(account: Account, where: Path, *more: str) -> Done:
+    return account.run("watch", "--once", *more, cwd=where)
 
 
 def test_one_round_exits_as_a_plan_does(
     run: Run, account: Account, author: Author, checkout: Path
 ) -> None:
-    assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+    assert account.apply(cwd=checkout).code == 0
     clean = once(run, account, checkout)
     assert (clean.code, clean.out.split(" ", 1)[1]) == (0, "default: 6 unchanged\n")
     author.set(1, 31)
@@ -396,8 +378,7 @@ def test_nothing_is_applied_while_the_checkout_cannot_follow(
         "ahead": "the branch main has a local commit that origin does not have",
         "no remote": "cannot fetch origin",
     }
-    assert (done.code, words[why] in done.out) == (7, True)
-    assert "nothing is applied" in done.out
+    done.expect(7, out=(words[why], "nothing is applied"))
     assert account.patches() == []
     assert author
 
@@ -425,7 +406,7 @@ class TestRef:
         heads: Callable[[], bool],
         tmp_path: Path,
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
         main = git(checkout, "rev-parse", "main")
         git(tmp_path / "author", "checkout", "--quiet", "-b", "production")
         author.set(1, 31)
@@ -534,8 +515,7 @@ class TestRef:
         self, run: Run, checkout: Path, git: Callable[..., str], tmp_path: Path
     ) -> None:
         def said(where: Path) -> str:
-            done = run("watch", "--once", "--ref", "main", cwd=where)
-            assert done.code == 3
+            done = run("watch", "--once", "--ref", "main", cwd=where).expect(3)
             return done.err
 
         git(checkout, "remote", "rename", "origin", "one")
@@ -577,10 +557,10 @@ class TestNotify:
             yield Service(server)
 
     def test_drift_and_failure_are_told_when_they_begin_and_when_they_end(
-        self, service: Service, run: Run, sandbox: Sandbox, monitor: Monitor, checkout: Path
+        self, service: Service, run: Run, sandbox: Sandbox, checkout: Path
     ) -> None:
         controls = Controls()
-        account = sandbox(*as_committed(monitor), controls=controls)
+        account = sandbox(*as_committed(), controls=controls)
         env = account.env | {"RECONCILER_LOCK_LEASE": "48h", "RECONCILER_TIMEOUT": "1s"}
         assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
         told: list[list[str]] = []
@@ -612,8 +592,7 @@ class TestNotify:
                 assert stop.wait(5)
 
         clock = SYSTEM._replace(sleep=sleep)
-        done = run(*WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock)
-        assert done.code == 0, done.text
+        done = run(*WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock).expect(0)
         nothing: list[str] = []
         lost = "1 has lost monitoring (1 retargeted)"
         assert told == [
@@ -641,18 +620,12 @@ class TestNotify:
         assert service.titles() == ["AlertSite, default: 1 monitor is as last applied again"]
 
     def test_what_is_applied_is_told_and_a_refusal_only_once(
-        self,
-        service: Service,
-        run: Run,
-        sandbox: Sandbox,
-        monitor: Monitor,
-        author: Author,
-        checkout: Path,
+        self, service: Service, run: Run, sandbox: Sandbox, author: Author, checkout: Path
     ) -> None:
         controls = Controls()
-        account = sandbox(*as_committed(monitor), controls=controls)
+        account = sandbox(*as_committed(), controls=controls)
         env = account.env | {"RECONCILER_NOTIFY": service.url}
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
 
         def told() -> list[str]:
             run("watch", "--once", "--apply", env=env, cwd=checkout)
@@ -674,7 +647,7 @@ class TestNotify:
     def test_what_a_service_did_not_take_is_told_in_the_next_round(
         self, service: Service, run: Run, account: Account, checkout: Path
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
         lost = "1 has lost monitoring (1 retargeted)"
         news = [f"AlertSite, default: 1 monitor has drifted, {lost}"]
@@ -708,11 +681,10 @@ class TestNotify:
         there: bytes | None,
         reason: str,
         service: Service,
-        run: Run,
         account: Account,
         checkout: Path,
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
         path = checkout / ".reconciler" / kept
         if there is None:
@@ -720,7 +692,7 @@ class TestNotify:
         else:
             path.write_bytes(there)
         for _ in range(2):
-            done = run(*command, "--notify", service.url, env=account.env, cwd=checkout)
+            done = account.run(*command, "--notify", service.url, cwd=checkout)
             found = [line for line in done.err.splitlines() if f"{kept} cannot be " in line]
             assert all(line.endswith(f": {reason}") for line in found), found
             if there is None:
@@ -729,14 +701,9 @@ class TestNotify:
 
     @pytest.mark.parametrize("command", [("watch", "--once"), ("drift",)])
     def test_a_service_that_takes_nothing_is_no_reason_to_tell_another_one_again(
-        self,
-        command: tuple[str, ...],
-        service: Service,
-        run: Run,
-        account: Account,
-        checkout: Path,
+        self, command: tuple[str, ...], service: Service, account: Account, checkout: Path
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
         with scripted.serving() as server:
             dead = Service(server)
@@ -744,10 +711,10 @@ class TestNotify:
             told = []
             for _ in range(3):
                 urls = ("--notify", dead.url, "--notify", service.url)
-                run(*command, *urls, env=account.env, cwd=checkout)
+                account.run(*command, *urls, cwd=checkout)
                 told.append((len(dead.titles()), len(service.titles())))
             dead.answer(200)
-            run(*command, *urls, env=account.env, cwd=checkout)
+            account.run(*command, *urls, cwd=checkout)
             told.append((len(dead.titles()), len(service.titles())))
         assert told == [(1, 1), (1, 0), (1, 0), (1, 0)]
 
@@ -760,11 +727,10 @@ class TestNotify:
         command: tuple[str, ...],
         kept: str,
         service: Service,
-        run: Run,
         account: Account,
         checkout: Path,
     ) -> None:
-        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        assert account.apply(cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
         path = checkout / ".reconciler" / kept
         with scripted.serving() as server:
@@ -773,7 +739,7 @@ class TestNotify:
 
             def told(*services: Service) -> tuple[int, int]:
                 urls = [text for item in services for text in ("--notify", item.url)]
-                run(*command, *urls, env=account.env, cwd=checkout)
+                account.run(*command, *urls, cwd=checkout)
                 return len(service.titles()), len(other.titles())
 
             assert told(service) == (1, 0)
@@ -816,9 +782,7 @@ def stopping_after(*acts: Callable[[], object]) -> Clock:
     return SYSTEM._replace(sleep=sleep)
 
 
-def test_a_mistake_in_the_settings_does_not_end_it(
-    run: Run, account: Account, checkout: Path
-) -> None:
+def test_a_mistake_in_the_settings_does_not_end_it(account: Account, checkout: Path) -> None:
     manifest, settings = checkout / "monitors" / "relay-1.yaml", checkout / "reconciler.toml"
 
     def spoil_settings() -> None:
@@ -830,8 +794,7 @@ def test_a_mistake_in_the_settings_does_not_end_it(
         spoil_settings,
         lambda: settings.write_text(""),
     )
-    done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
-    assert done.code == 0
+    done = account.run(*WATCH, cwd=checkout, clock=clock).expect(0)
     lines = [line for line in done.out.splitlines() if line.startswith("20")]
     assert "6 unchanged" in lines[0]
     assert any("default: failed with 3" in line for line in lines)
@@ -849,11 +812,11 @@ def test_a_mistake_in_the_settings_does_not_end_it(
     ],
 )
 def test_a_checkout_that_follows_nothing_is_said_once(
-    command: str, words: str, run: Run, git: Callable[..., str], account: Account, checkout: Path
+    command: str, words: str, git: Callable[..., str], account: Account, checkout: Path
 ) -> None:
     git(checkout, *command.split())
     clock = stopping_after(lambda: None, lambda: None)
-    done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
+    done = account.run(*WATCH, cwd=checkout, clock=clock)
     assert (done.code, done.out.count("6 unchanged")) == (0, 3)
     assert done.err.count("Not fetching") == bool(words)
     assert words in done.err
@@ -869,15 +832,14 @@ def test_a_checkout_that_follows_nothing_is_said_once(
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], words: str, run: Run) -> None:
-    done = run("watch", *arguments)
-    assert (done.code, words in done.err) == (64, True)
+    run("watch", *arguments).expect(64, err=words)
 
 
-def test_a_port_that_is_taken_is_named(run: Run, account: Account, checkout: Path) -> None:
+def test_a_port_that_is_taken_is_named(account: Account, checkout: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = f"127.0.0.1:{listener.getsockname()[1]}"
-        done = run("watch", "--listen", where, env=account.env, cwd=checkout)
-    assert (done.code, f"cannot listen on {where}" in done.err) == (3, True)
+        done = account.run("watch", "--listen", where, cwd=checkout)
+    done.expect(3, err=f"cannot listen on {where}")
 
 
 FLEET = """
@@ -903,7 +865,7 @@ budget = {{monitors = {most}, percent = 100}}
 
 
 @pytest.fixture
-def two(workspace: Workspace, sandbox: Sandbox, monitor: Monitor) -> tuple[Account, Account]:
+def two(workspace: Workspace, sandbox: Sandbox) -> tuple[Account, Account]:
     """Two accounts with a monitor each, and settings that name a third one, which is down."""
     found = tuple(sandbox(monitor("email-smtp", 1, port=25)) for _ in range(2))
     _write_fleet(workspace, found, 10)
@@ -913,7 +875,7 @@ def two(workspace: Workspace, sandbox: Sandbox, monitor: Monitor) -> tuple[Accou
 def _write_fleet(workspace: Workspace, accounts: tuple[Account, ...], most: int) -> None:
     one, two = (item.url for item in accounts)
     text = FLEET.format(one=one, two=two, most=most)
-    (workspace.root / "reconciler.toml").write_text(text, encoding="utf-8")
+    workspace.settings(text)
 
 
 def _settle(run: Run, workspace: Workspace, env: dict[str, str], text: str) -> None:
@@ -925,13 +887,12 @@ def _settle(run: Run, workspace: Workspace, env: dict[str, str], text: str) -> N
 
 
 def test_an_account_that_fails_fails_alone(
-    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest, hurried: Clock
+    run: Run, workspace: Workspace, two: tuple[Account, Account], hurried: Clock
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", env=env, clock=hurried)
-    assert done.code == 7
+    workspace.describe("email-smtp", "relay", 1, port=587)
+    done = run("watch", "--once", "--apply", env=env, clock=hurried).expect(7)
     assert [line.split(" ", 1)[1][:20] for line in done.out.splitlines()[-3:]] == [
         "down: failed with 6:",
         "one: 1 applied, 1 un",
@@ -943,23 +904,22 @@ def test_an_account_that_fails_fails_alone(
 
 
 def test_a_wave_that_fails_is_the_last_one(
-    run: Run, workspace: Workspace, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
+    run: Run, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     broken = sandbox(monitor("email-smtp", 1, port=25), faults=["PATCH * status=422"])
     whole = sandbox(monitor("email-smtp", 1, port=25))
     _write_fleet(workspace, (broken, whole), 10)
     env = dict(whole.login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
-    assert done.code == 7
-    assert "one: failed with" in done.out
-    assert "two: 1 to apply" in done.out
+    workspace.describe("email-smtp", "relay", 1, port=587)
+    run("watch", "--once", "--apply", "--not-account", "down", env=env).expect(
+        7, out=("one: failed with", "two: 1 to apply")
+    )
     assert whole.patches() == []
 
 
 def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
-    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest, hurried: Clock
+    run: Run, workspace: Workspace, two: tuple[Account, Account], hurried: Clock
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
@@ -968,24 +928,22 @@ def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
     for name in ("one", "two"):
         text = text.replace(f"[accounts.{name}]", f"[accounts.{name}]\nwave = 2")
     settings.write_text(text, encoding="utf-8")
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", env=env, clock=hurried)
-    assert done.code == 7
+    workspace.describe("email-smtp", "relay", 1, port=587)
+    done = run("watch", "--once", "--apply", env=env, clock=hurried).expect(7)
     assert [account.patches() for account in two] == [[], []]
     assert "one: 1 to apply" in done.out
 
 
 def test_the_budget_of_all_accounts_counts(
-    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest
+    run: Run, workspace: Workspace, two: tuple[Account, Account]
 ) -> None:
     for account in two:
         account.edit("email-smtp", 1, enabled=True)
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25, enabled=True))
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, enabled=False))
+    workspace.describe("email-smtp", "relay", 1, port=25, enabled=False)
     _write_fleet(workspace, two, 1)
-    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
-    assert done.code == 5
+    done = run("watch", "--once", "--apply", "--not-account", "down", env=env).expect(5)
     assert done.out.count("the budget under [fleet] is 1") == 2
     assert [len(account.patches()) for account in two] == [1, 1]
 

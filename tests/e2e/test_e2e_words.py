@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Account, Fleet, Run, Sandbox
+    from e2e.conftest import Account, Relays, Run
 
 
 @pytest.fixture
-def account(fleet: Fleet, sandbox: Sandbox) -> Account:
+def account(relays: Relays) -> Account:
     """An account with one monitor, which one manifest wants to change."""
-    return sandbox(*fleet(1))
+    return relays(1)
 
 
 @pytest.mark.parametrize("arguments", [["-v", "plan"], ["plan", "-v"], ["plan", "--verbose"]])
 def test_verbose_shows_each_request_before_and_behind_the_command(
-    arguments: list[str], account: Account, run: Run
+    arguments: list[str], account: Account
 ) -> None:
-    done = run(*arguments, env=account.env)
+    done = account.run(*arguments)
     shown = [line for line in done.err.splitlines() if "/access-tokens" in line or "GET" in line]
     expected = [r"POST /access-tokens: 200, \d.* m?s", r"GET /monitors: 200, \d.* m?s"]
     assert len(shown) == len(account.calls()) == 2
@@ -29,35 +29,32 @@ def test_verbose_shows_each_request_before_and_behind_the_command(
     assert "GET /monitors" not in done.out
 
 
-def test_verbose_shows_no_secret(account: Account, run: Run) -> None:
+def test_verbose_shows_no_secret(account: Account) -> None:
     name = account.env["ALERTSITE_PASSWORD"]
-    done = run("plan", "-v", env=account.env)
+    done = account.run("plan", "-v")
     assert (done.code, name in done.text) == (0, False)
 
 
 @pytest.mark.parametrize("arguments", [["-q", "plan"], ["plan", "-q"], ["plan", "--quiet"]])
-def test_quiet_leaves_the_result_and_nothing_else(
-    arguments: list[str], account: Account, run: Run
-) -> None:
-    done = run(*arguments, env=account.env)
+def test_quiet_leaves_the_result_and_nothing_else(arguments: list[str], account: Account) -> None:
+    done = account.run(*arguments)
     assert done.err == ""
     assert "Plan: 0 to add, 1 to change" in done.out
 
 
-def test_quiet_keeps_errors(account: Account, run: Run) -> None:
-    done = run("plan", "-q", "--target", "nothing", env=account.env)
+def test_quiet_keeps_errors(account: Account) -> None:
+    done = account.run("plan", "-q", "--target", "nothing")
     assert (done.code, done.err.startswith("Error: the target nothing matches")) == (64, True)
 
 
-def test_quiet_apply_is_quiet(account: Account, run: Run) -> None:
-    done = run("apply", "-q", "--auto-approve", env=account.env)
+def test_quiet_apply_is_quiet(account: Account) -> None:
+    done = account.run("apply", "-q", "--auto-approve")
     assert (done.code, done.err) == (0, "")
     assert "Apply complete!" in done.out
 
 
 def test_verbose_and_quiet_exclude_each_other(run: Run) -> None:
-    done = run("-q", "plan", "-v")
-    assert (done.code, "-v and -q cannot be used together." in done.err) == (64, True)
+    run("-q", "plan", "-v").expect(64, err="-v and -q cannot be used together.")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +69,6 @@ def test_verbose_and_quiet_exclude_each_other(run: Run) -> None:
     ],
 )
 def test_colour_outside_of_a_terminal(
-    arguments: list[str], env: dict[str, str], account: Account, run: Run, *, is_coloured: bool
+    arguments: list[str], env: dict[str, str], account: Account, *, is_coloured: bool
 ) -> None:
-    assert ("\x1b[" in run(*arguments, env=account.env | env).out) is is_coloured
+    assert ("\x1b[" in account.run(*arguments, env=env).out) is is_coloured

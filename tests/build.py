@@ -1,23 +1,17 @@
 """Builders of the values that tests are about."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from reconciler.core.model import Account, Desired, Live, Origin
 from reconciler.core.options import PlanOptions
+from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Terms
-from reconciler.core.saved_plan import review
+from reconciler.core.saved_plan import Review, review
 from reconciler.core.siblings import Claim, Claims
 from reconciler.core.state import Record
 from reconciler.schema import installed_schemas
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from reconciler.core.plan import Plan
-    from reconciler.core.saved_plan import Review
 
 SCHEMAS = installed_schemas()
 ACCOUNT = Account("default", "https://example.com/api/v3")

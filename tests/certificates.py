@@ -1,13 +1,8 @@
 """Certificate authorities, and certificates of theirs for a server on loopback."""
 
-from __future__ import annotations
-
 import ssl
 import subprocess
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 class Authorities:

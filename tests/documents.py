@@ -1,7 +1,5 @@
 """Whether what the tool prints or keeps fits the schema of its format."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from typing import Any

@@ -1,18 +1,13 @@
 """Ports on loopback, and a server of the standard library for as long as a test needs it."""
 
-from __future__ import annotations
-
 import os
 import random
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from ssl import SSLContext
+from ssl import SSLContext
 
 _WORKERS = 16
 _LISTENED = range(10_000, 32_000)[

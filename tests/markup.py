@@ -1,7 +1,5 @@
 """Reads pages as a browser without style and script does."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser

@@ -4,21 +4,17 @@ They keep what is written, give lists page by page with a `Link` to the next, an
 that may not write as the platforms do. A test can put an answer before the usual ones.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
 import threading
 import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from listening import QuietHandler, listening
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 TOKEN = "token-of-the-pipeline"
 REPOSITORY = "example/monitors"

@@ -1,15 +1,11 @@
 """Programs of others that look at what the project ships."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any
 
 TOOLS = Path(sys.executable).parent
 

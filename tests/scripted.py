@@ -1,16 +1,12 @@
 """A real HTTP server that answers what a test tells it to."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from ssl import SSLContext
+from typing import NamedTuple
 
 from listening import QuietHandler, listening
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from ssl import SSLContext
 
 
 class Answer(NamedTuple):

@@ -1,18 +1,11 @@
 """What tests of stores do with any of them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.state_store import Store
+from reconciler.state_store import Key, Store
 
 
 def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:

@@ -1,7 +1,5 @@
 """Answers that trickle, flood or do not end where they say: raw bytes from a real socket."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import socket
@@ -9,8 +7,8 @@ import threading
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -29,9 +27,6 @@ from reconciler.errors import (
 from build import ACCOUNT
 from listening import free_ports
 from scripted import Answer, Script
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 MIB = 2**20
 TOKEN = b'{"access_token": "token-1"}'

@@ -1,11 +1,9 @@
 """TLS: whose certificate is believed, and how often what is trusted is read."""
 
-from __future__ import annotations
-
 import os
 import ssl
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +14,7 @@ from build import ACCOUNT
 from certificates import Authorities
 from scripted import Answer, Script, serving
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Connect = Callable[..., Session]
+Connect = Callable[..., Session]
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -32,15 +33,13 @@ from reconciler.state_store import Store, open_store
 
 from measuring import unmeasured_threads
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+# What the fixtures are that nearly every test takes; each says below what it does.
+Run = Callable[..., "Done"]
+Start = Callable[..., "Process"]
+Sandbox = Callable[..., "Account"]
+Fleet = Callable[[int], list[dict[str, Any]]]
+Relays = Callable[..., "Account"]
 
-    # What the fixtures are that nearly every test takes; each says below what it does.
-    Run = Callable[..., "Done"]
-    Start = Callable[..., "Process"]
-    Sandbox = Callable[..., "Account"]
-    Fleet = Callable[[int], list[dict[str, Any]]]
-    Relays = Callable[..., "Account"]
 
 KILLS = "kill points"
 SEARCHED = "secrets"
@@ -149,6 +148,13 @@ class Workspace:
         """Writes the settings of the project."""
         (self.root / "reconciler.toml").write_text(text, encoding="utf-8")
 
+    def change(self, old: str, new: str) -> None:
+        """Changes the settings of the project."""
+        path = self.root / "reconciler.toml"
+        text = path.read_text(encoding="utf-8")
+        assert old in text, (old, text)
+        self.settings(text.replace(old, new))
+
     def read(self, name: str) -> str:
         return (self.root / "monitors" / name).read_text(encoding="utf-8")
 
@@ -167,6 +173,16 @@ class Workspace:
         """What is in it."""
         return json.loads(self.kept.read_bytes())
 
+    def save(self, state: Any) -> None:
+        """Puts that in it."""
+        self.kept.parent.mkdir(exist_ok=True)
+        self.kept.write_text(state if isinstance(state, str) else json.dumps(state))
+
+    def bound(self) -> dict[str, int]:
+        """The id in each record, by the name in its address."""
+        records = self.state()["records"].items()
+        return {address.rpartition("/")[2]: record["id"] for address, record in records}
+
 
 @dataclass(frozen=True)
 class Account:
@@ -179,6 +195,7 @@ class Account:
     )
     runner: Run | None = None
     """What runs a command line; see the fixture `run`."""
+    controls: Controls = field(default_factory=Controls)
 
     @property
     def env(self) -> dict[str, str]:
@@ -193,6 +210,10 @@ class Account:
         """Runs `apply` without asking."""
         return self.run("apply", "--auto-approve", *arguments, **how)
 
+    def fail(self, *faults: str) -> None:
+        """Sets the faults of the sandbox from now on."""
+        self.controls.faults = tuple(map(parse_fault, faults))
+
     def requests(self, method: str = "") -> list[dict[str, Any]]:
         """Every request so far, or those of one method."""
         lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
@@ -202,6 +223,15 @@ class Account:
     def patches(self) -> list[tuple[str, Any]]:
         """Path and body of every PATCH so far."""
         return [(entry["path"], entry["body"]) for entry in self.requests("PATCH")]
+
+    def creates(self) -> list[str]:
+        """The path of every create that was sent."""
+        return [it["path"] for it in self.requests("POST") if it["path"] != "/access-tokens"]
+
+    def writes(self, since: int = 0) -> list[str]:
+        """Those of `calls`, after so many, that were to change something."""
+        reads = ("GET ", "POST /access-tokens")
+        return [call for call in self.calls()[since:] if not call.startswith(reads)]
 
     def calls(self) -> list[str]:
         """Method and path of every request so far."""
@@ -231,6 +261,10 @@ class Account:
         found: list[dict[str, Any]] = self._ask("GET", "/monitors", token=self.token())["results"]
         return found
 
+    def names(self) -> list[str]:
+        """The names of all monitors, in order."""
+        return sorted(monitor["name"] for monitor in self.monitors())
+
     def ports(self) -> dict[int, Any]:
         """The port of every monitor, by its id."""
         return {monitor["id"]: monitor["port"] for monitor in self.monitors()}
@@ -240,8 +274,9 @@ class Account:
         self._ask("PATCH", f"/monitors/{kind}/{number}", fields, token=self.token())
 
     def create(self, kind: str, **fields: Any) -> int:
-        """Makes a monitor as somebody else would, and returns its id."""
-        return int(self._ask("POST", f"/monitors/{kind}", fields, token=self.token())["id"])
+        """Makes a monitor, with what its kind requires, as somebody else would; its id."""
+        body = _required(kind) | fields
+        return int(self._ask("POST", f"/monitors/{kind}", body, token=self.token())["id"])
 
     def delete(self, number: int) -> None:
         """Deletes a monitor as somebody else would."""
@@ -383,6 +418,12 @@ def schemas() -> dict[str, Any]:
     return installed_schemas().documents
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """What is in each file below a folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
 def allow_all_losses(folder: Path) -> None:
     """Sets a budget that nothing exceeds: a test of something else may change a whole fleet."""
     path = folder / "reconciler.toml"
@@ -419,10 +460,13 @@ def sandbox(tmp_path: Path, schemas: dict[str, Any], run: Run) -> Iterator[Sandb
             nonlocal count
             count += 1
             log = tmp_path / f"requests-{count}.jsonl"
-            options = {"controls": Controls(world, map(parse_fault, faults)), **options}
-            prepared = Options(schemas=schemas, seed=seed, request_log=log, **options)
+            controls = Controls(world, map(parse_fault, faults))
+            prepared = Options(
+                schemas=schemas, seed=seed, request_log=log, controls=controls, **options
+            )
             with unmeasured_threads():  # `tests/sandbox` measures it
-                return Account(stack.enter_context(running(prepared)), log, runner=run)
+                url = stack.enter_context(running(prepared))
+            return Account(url, log, runner=run, controls=controls)
 
         yield start
 
@@ -454,18 +498,33 @@ def relays(fleet: Fleet, sandbox: Sandbox) -> Relays:
 
 
 @pytest.fixture
-def run(workspace: Workspace, base_env: dict[str, str]) -> Run:
+def three(workspace: Workspace, sandbox: Sandbox) -> Account:
+    """Three monitors as last applied: `one` and `two` with ids, `three` (100001) without."""
+    wanted = {"port": 587, "note": "n", "locations": [{"id": 20}, {"id": 10}], "home_location": 10}
+    workspace.describe("email-smtp", "one", 1, **wanted)
+    workspace.describe("email-smtp", "two", 2, **wanted)
+    extra = {"x": {"a": 1, "b": [1, 2]}}
+    workspace.describe("email-smtp", "three", name="Three", extra=extra, **wanted)
+    account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
+    assert account.apply().code == 0
+    return account
+
+
+@pytest.fixture
+def run(workspace: Workspace, base_env: dict[str, str], request: pytest.FixtureRequest) -> Run:
     """Runs the command line to its end in this process, with this environment only.
 
     Environment, folder and streams belong to the whole process, so only one runs at a time. Runs
-    that are many at once, or whose end is that of a process, take `run_process` or `start`.
+    that are many at once, or whose end is that of a process, take `run_process` or `start`. The
+    runs of a test that uses `hurried` are on that clock if they are given no other.
     """
+    usual = request.getfixturevalue("hurried") if "hurried" in request.fixturenames else SYSTEM
 
     def to_its_end(
         *arguments: str,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        clock: Clock = SYSTEM,
+        clock: Clock = usual,
     ) -> Done:
         out, err = _stream(), _stream()
         with (
@@ -496,23 +555,22 @@ def hurried() -> Clock:
 @pytest.fixture
 def half_made(sandbox: Sandbox, workspace: Workspace, hurried: Clock) -> Account:
     """Of two monitors, a was deleted by hand; the run that created it again has not seen how."""
-    controls, is_away = Controls(), threading.Event()
+    is_away = threading.Event()
 
     def witness(_moment: str, method: str, path: str) -> None:
         if is_away.is_set() and method == "POST" and path != "/access-tokens":
-            controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
+            account.fail("GET /monitors* status=503", "POST /monitors/* status=504")
 
-    account = sandbox(controls=controls, witness=witness)
+    account = sandbox(witness=witness)
     for new in ("a", "b"):
         workspace.describe("email-smtp", new, name=new)
     assert account.apply().code == 0
     number = next(item["id"] for item in account.monitors() if item["name"] == "a")
     account.delete(number)
     is_away.set()
-    controls.faults = (parse_fault("POST /monitors/* status=504"),)
     assert "unconfirmed" in account.apply(clock=hurried).text
     is_away.clear()
-    controls.faults = ()
+    account.fail()
     return account
 
 
@@ -582,6 +640,31 @@ def run_process(workspace: Workspace, base_env: dict[str, str], executable: list
         return Done(done.returncode, done.stdout, done.stderr)
 
     return to_its_end
+
+
+@pytest.fixture
+def complete(run: Run) -> Callable[..., list[str]]:
+    """Completes the last word of a line, as the script for bash asks for it."""
+
+    def offered(words: str, **env: str) -> list[str]:
+        count = len(words.split()) - (not words.endswith(" "))
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(count)}
+        done = run(env={"_RECONCILER_COMPLETE": "bash_complete", **asked, **env})
+        assert (done.code, done.err) == (0, "")
+        return [line.removeprefix("plain,") for line in done.out.splitlines() if line]
+
+    return offered
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder for the PATH, which has the tool."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
+    (folder / "reconciler").write_text(command, encoding="utf-8")
+    (folder / "reconciler").chmod(0o755)
+    return folder
 
 
 @pytest.fixture

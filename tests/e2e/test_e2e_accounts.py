@@ -1,33 +1,27 @@
 """Several accounts in one repository: plan, apply and the others, from the command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from select import select
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Done, Run, Sandbox, Start, Terminal, Workspace, manifest, monitor
 
+from reconciler.context import Clock
 from reconciler.sandbox import PASSWORD, USERNAME
 
 import platforms
 from documents import check
 from listening import QuietHandler, listening
 from platforms import GitHub
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from e2e.conftest import Account, Done, Run, Sandbox, Start, Terminal, Workspace
-
-    from reconciler.context import Clock
 
 SETTINGS = """
 state = "file:.reconciler/{{account}}/state.json"
@@ -55,47 +49,42 @@ url = "{good}"
 password = {{env = "WRONG_PASSWORD"}}
 username = {{env = "OTHER_NAME"}}
 """
+BOTH = ("-a", "good", "-a", "other")
 ENV = {
     "LOGIN_NAME": USERNAME,
     "LOGIN_PASSWORD": PASSWORD,
     "OTHER_NAME": "other@example.com",
     "WRONG_PASSWORD": "not the password",
 }
-
-
-_BY_HAND: dict[str, Any] = {
-    "billing_plancode": "UBM - A/A",
-    "hostname": "mx.example.com",
-    "locations": [{"id": 72, "name": "Boston (MA)", "region": 1}],
-}
+_BOSTON = {"locations": [{"id": 72, "name": "Boston (MA)", "region": 1}]}
 
 
 class Fleet:
     """Two accounts that work, one that is down and one that refuses the login."""
 
-    def __init__(
-        self, run: Run, clock: Clock, workspace: Workspace, good: Account, other: Account
-    ) -> None:
+    def __init__(self, run: Run, workspace: Workspace, good: Account, other: Account) -> None:
         self._run = run
-        self._clock = clock
         self.workspace = workspace
         self.good = good
         self.other = other
 
     def __call__(self, *arguments: str, **given: Any) -> Done:
-        env = ENV | given.pop("env", {})
-        return self._run(*arguments, env=env, **{"clock": self._clock} | given)
+        return self._run(*arguments, env=ENV | given.pop("env", {}), **given)
+
+    def relay(self, account: Account) -> int:
+        """The id of what the shared manifest describes."""
+        (number,) = (item["id"] for item in account.monitors() if item["name"] == "Relay")
+        return int(number)
 
 
 @pytest.fixture
 def accounts(run: Run, hurried: Clock, workspace: Workspace, sandbox: Sandbox) -> Fleet:
-    found = Fleet(run, hurried, workspace, sandbox(), sandbox())
+    found = Fleet(partial(run, clock=hurried), workspace, sandbox(), sandbox())
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
     for name in ("good", "other", "down", "locked"):
         text = manifest("email-smtp", f"{name}-own", name=f"Own of {name}")
         workspace.write(f"{name}/own.yaml", text)
-    settings = SETTINGS.format(good=found.good.url, other=found.other.url)
-    workspace.settings(settings)
+    workspace.settings(SETTINGS.format(good=found.good.url, other=found.other.url))
     return found
 
 
@@ -136,7 +125,7 @@ exit 1
 
 
 def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
-    accounts.good.create("email-smtp", name="By hand", **_BY_HAND)
+    accounts.good.create("email-smtp", name="By hand", hostname="mx.example.com", **_BOSTON)
     assert accounts("explain", "location").code == 64
     assert accounts("explain", "location", "-a", "good").out == "72  Boston (MA)  1 monitor\n"
     assert accounts("explain", "email-smtp.port").code == 0
@@ -145,21 +134,15 @@ def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
 def test_nothing_is_written_for_one_of_two_accounts_with_the_same_folders(accounts: Fleet) -> None:
     """But for ids, which say whose they are."""
     root = accounts.workspace.root
-    settings = SETTINGS.replace(
-        '["monitors/_shared", "monitors/{{account}}"]', '["monitors/_shared"]'
-    )
-    settings = settings.format(good=accounts.good.url, other=accounts.other.url)
-    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    accounts.workspace.change('"monitors/_shared", "monitors/{account}"', '"monitors/_shared"')
     for account in (accounts.good, accounts.other):
-        account.create("email-smtp", name="By hand", **_BY_HAND)
-    both = ("-a", "good", "-a", "other")
-    accounts("apply", *both, "--auto-approve", "--write-ids").expect(0)
+        account.create("email-smtp", name="By hand", hostname="mx.example.com", **_BOSTON)
+    accounts("apply", *BOTH, "--auto-approve", "--write-ids").expect(0)
     relay = root / "monitors" / "_shared" / "relay.yaml"
     assert relay.read_text().count("  ids: {") == 1
-    assert accounts("plan", *both, "--detailed-exitcode").code == 0
+    assert accounts("plan", *BOTH, "--detailed-exitcode").code == 0
     before = relay.read_text()
-    (number,) = (item["id"] for item in accounts.good.monitors() if item["name"] == "Relay")
-    accounts.good.edit("email-smtp", number, port=2525)
+    accounts.good.edit("email-smtp", accounts.relay(accounts.good), port=2525)
     accounts("pull", "-a", "good", "--auto-approve").expect(
         7, out="port was not pulled: the account "
     )
@@ -177,8 +160,7 @@ def test_accounts_wait_at_the_same_time(run: Run, workspace: Workspace) -> None:
     (workspace.root / "meet.sh").write_text(_MEET, encoding="utf-8")
     _Meeting.both = threading.Barrier(2)
     with listening(_Meeting) as where:
-        settings = _MEETING.format(where=where)
-        workspace.settings(settings)
+        workspace.settings(_MEETING.format(where=where))
         done = run("plan", "--json", env=ENV)
     assert not _Meeting.both.broken
     assert [item["exit_code"] for item in done.json["accounts"]] == [4, 4], done.text
@@ -240,7 +222,7 @@ def test_an_apply_of_several_accounts_is_one_message(accounts: Fleet) -> None:
             "good: 2 added",
             "other: 2 added",
         ]
-        assert accounts("apply", "-a", "good", "-a", "other", "--auto-approve", env=env).code == 0
+        assert accounts("apply", *BOTH, "--auto-approve", env=env).code == 0
         assert len(_Chat.told) == 1
         accounts("apply", "--all-accounts", "--auto-approve", "--notify", "nowhere://x/").expect(64)
 
@@ -270,7 +252,7 @@ def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -
     again = accounts("plan", "--label", "tier=test", "--detailed-exitcode")
     assert (again.code, "Account" in again.text) == (0, False)
     for arguments in ((), ("--json",)):
-        nothing = accounts("apply", "-a", "good", "-a", "other", "--auto-approve", *arguments)
+        nothing = accounts("apply", *BOTH, "--auto-approve", *arguments)
         assert (nothing.code, "Account" in nothing.text) == (0, False)
         assert "took" not in nothing.text
 
@@ -287,7 +269,7 @@ def test_one_account_is_told_as_if_there_were_only_one(accounts: Fleet) -> None:
 
 def test_an_apply_to_several_must_be_meant(accounts: Fleet) -> None:
     accounts("apply", "--auto-approve").expect(64, err="there are 4 accounts, and none is selected")
-    accounts("apply", "-a", "good", "-a", "other").expect(5, err="there is no terminal to ask")
+    accounts("apply", *BOTH).expect(5, err="there is no terminal to ask")
     assert not accounts.good.requests("PATCH")
     assert accounts("undo", "latest").code == 64
 
@@ -295,9 +277,7 @@ def test_an_apply_to_several_must_be_meant(accounts: Fleet) -> None:
 def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     accounts("apply", "-l", "tier=test", "-a", "*", "--auto-approve")
     accounts("apply", "-a", "good", "--auto-approve")
-    found = accounts("list", "-a", "other", "-o", "json").json["monitors"]
-    number = next(item["id"] for item in found if item["address"] == "email-smtp/relay")
-    accounts.other.edit("email-smtp", number, port=26)
+    accounts.other.edit("email-smtp", accounts.relay(accounts.other), port=26)
     only = ("--not-account", "down", "--not-account", "locked")
     drift = accounts("drift", *only, "--json")
     assert (drift.code, statuses(drift)) == (2, {"other": "changes", "good": "done"})
@@ -343,39 +323,35 @@ def test_the_status_of_several_is_a_table(accounts: Fleet) -> None:
 
 @pytest.mark.parametrize("command", ["plan", "apply", "drift", "list", "report"])
 def test_several_accounts_are_not_given_the_manifests_of_one(accounts: Fleet, command: str) -> None:
-    chosen = (command, "-a", "good", "-a", "other", "--manifests")
+    chosen = (command, *BOTH, "--manifests")
     accounts(*chosen, "monitors/good").expect(64, err="several accounts cannot share monitors/good")
     assert not accounts.other.calls()
     assert accounts("plan", *chosen[1:], "monitors/{account}").code == 0
 
 
 def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("[accounts.other]", "[accounts.other]\nwave = 2"))
+    accounts.workspace.change("[accounts.other]", "[accounts.other]\nwave = 2")
     done = accounts("apply", "-a", "down", "-a", "other", "--auto-approve", "--json")
     assert (done.code, statuses(done)) == (7, {"down": "failed", "other": "not-started"})
     assert not accounts.other.requests("PATCH")
     assert done.json["accounts"][1]["message"] == "an account of wave 1 is not done"
-    done = accounts("apply", "-a", "good", "-a", "other", "--auto-approve", "--json")
+    done = accounts("apply", *BOTH, "--auto-approve", "--json")
     assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"})
 
 
 def test_whoever_cannot_be_planned_is_told_of_in_every_wave(accounts: Fleet) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    text = path.read_text(encoding="utf-8").replace(
-        "[accounts.other]", "[accounts.other]\nwave = 2"
-    )
-    path.write_text(text.replace("[accounts.locked]", "[accounts.locked]\nwave = 2"))
+    for name in ("other", "locked"):
+        accounts.workspace.change(f"[accounts.{name}]", f"[accounts.{name}]\nwave = 2")
     done = accounts("apply", "--all-accounts", "--auto-approve", "--json")
     found = {"down": "failed", "locked": "failed", "other": "not-started", "good": "done"}
     assert (done.code, statuses(done)) == (7, found)
 
 
 def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")
-    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    accounts.workspace.change(
+        "[accounts.good]", "[fleet]\nbudget = {monitors = 1}\n[accounts.good]"
+    )
+    chosen = (*BOTH, "--auto-approve")
     assert accounts("apply", *chosen).code == 0
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
     refused = accounts("apply", *chosen)
@@ -386,13 +362,11 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
 
 
 def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(accounts: Fleet) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("budget = {monitors = 1000, percent = 100}\n", ""))
-    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    accounts.workspace.change("budget = {monitors = 1000, percent = 100}\n", "")
+    chosen = (*BOTH, "--auto-approve")
     assert accounts("apply", *chosen).code == 0
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
-    plan = accounts("plan", *chosen[:-1]).expect(0)
+    plan = accounts("plan", *BOTH).expect(0)
     assert plan.out.splitlines()[-3:] == [
         "2 accounts: 2 planned.",
         "Plan: 0 to add, 2 to change, 0 to destroy.",
@@ -401,7 +375,7 @@ def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(accou
             "refuses all of them without --allow-loss 2"
         ),
     ]
-    as_json = accounts("plan", *chosen[:-1], "--json").json
+    as_json = accounts("plan", *BOTH, "--json").json
     assert (as_json["losses"], as_json["budget"], as_json["over_budget"]) == (2, 1, True)
     refused = accounts("apply", *chosen)
     assert refused.code == 5
@@ -410,17 +384,18 @@ def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(accou
     part = accounts("apply", *chosen, "--shard", "1/1")
     assert (part.code, "shard 1/1's part of the budget under [fleet]" in part.err) == (5, True)
     assert not accounts.good.requests("PATCH")
-    path.write_text(f"{path.read_text()}\n[budget]\npercent = 50\n")
+    accounts.workspace.change("[accounts.good]", "[budget]\npercent = 50\n[accounts.good]")
     assert accounts("apply", *chosen).code == 0  # each may lose half of it, so all may
     assert len(accounts.good.requests("PATCH")) == 1
 
 
 def test_the_budget_of_the_fleet_counts_over_attempts(accounts: Fleet) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")
-    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    accounts.workspace.change(
+        "[accounts.good]", "[fleet]\nbudget = {monitors = 1}\n[accounts.good]"
+    )
+    chosen = (*BOTH, "--auto-approve")
     assert accounts("apply", *chosen).code == 0
-    (number,) = (item["id"] for item in accounts.other.monitors() if item["name"] == "Relay")
+    number = accounts.relay(accounts.other)
     accounts.other.edit("email-smtp", number, enabled=False)
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
     assert accounts("apply", *chosen, "--results", "out").code == 0
@@ -479,11 +454,10 @@ def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
 
 
 def test_a_file_for_each_account(accounts: Fleet) -> None:
-    chosen = ("-a", "good", "-a", "other")
-    refused = accounts("plan", *chosen, "--out", "plan.json")
+    refused = accounts("plan", *BOTH, "--out", "plan.json")
     assert (refused.code, "several accounts cannot share plan.json" in refused.err) == (64, True)
     accounts(
-        *("plan", *chosen, "--out", "{account}.json", "--format", "html={account}.html"),
+        *("plan", *BOTH, "--out", "{account}.json", "--format", "html={account}.html"),
         *("--format", "markdown=plan.md", "--results", "results"),
     ).expect(0)
     root = accounts.workspace.root
@@ -494,7 +468,7 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     kept = json.loads((root / "results" / "good.plan.json").read_text())
     assert kept["account"] == "good"
     logins = len(accounts.good.requests())
-    again = accounts("plan", *chosen, "--out", "{account}.json", "--results", "results")
+    again = accounts("plan", *BOTH, "--out", "{account}.json", "--results", "results")
     assert "is the result of a different run" in again.err
     assert len(accounts.good.requests()) == logins
     assert accounts("apply", "good.json").code == 0
@@ -505,14 +479,14 @@ def test_a_folder_that_cannot_be_read_stays_within_its_account(accounts: Fleet) 
     root = accounts.workspace.root
     shutil.rmtree(root / "monitors" / "other")
     (root / "monitors" / "good" / "gone.yaml").symlink_to("nowhere.yaml")
-    chosen = ("-a", "good", "-a", "other", "--results", "results")
+    chosen = (*BOTH, "--results", "results")
     done = accounts("plan", *chosen).expect(3)
     assert "Put the manifests of the account other there" in done.out + done.err
     assert "monitors/good/gone.yaml:1:1: unreadable: cannot read the file" in done.out + done.err
 
 
 def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
-    chosen = ("-a", "good", "-a", "other", "--results", "results")
+    chosen = (*BOTH, "--results", "results")
     assert accounts("plan", *chosen).code == 0
     logins = len(accounts.good.requests())
     again = accounts("plan", *chosen, "--json")
@@ -523,17 +497,15 @@ def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--auto-approve")])
 def test_what_went_wrong_is_done_again(accounts: Fleet, command: tuple[str, ...]) -> None:
-    settings = accounts.workspace.root / "reconciler.toml"
     own = '[accounts.other]\npassword = {env = "WRONG_PASSWORD"}'
-    settings.write_text(settings.read_text().replace("[accounts.other]", own))
-    chosen = ("-a", "good", "-a", "other")
-    asked = (*command, *chosen, "--results", "results")
+    accounts.workspace.change("[accounts.other]", own)
+    asked = (*command, *BOTH, "--results", "results")
     assert accounts(*asked).code == 7
     logins = len(accounts.good.requests())
     right = {"WRONG_PASSWORD": PASSWORD}
     assert accounts(*asked, env=right).code == 0
     assert accounts(*asked).code == 0  # by now it is there, whatever the password is
-    assert accounts("merge", "results", *chosen).code == 0
+    assert accounts("merge", "results", *BOTH).code == 0
     assert len(accounts.good.requests()) == logins
 
 
@@ -594,7 +566,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
 
 
 def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Terminal]) -> None:
-    shown = terminal("apply", "-a", "good", "-a", "other", env=ENV)
+    shown = terminal("apply", *BOTH, env=ENV)
     shown.wait_for('Apply these changes to 2 accounts? Only "yes" is accepted')
     assert not [call for call in accounts.good.calls() if call.startswith("POST /monitors")]
     shown.type("yes\n")
@@ -608,14 +580,11 @@ def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Termin
 def test_a_plan_that_is_another_one_by_then_is_refused(
     accounts: Fleet, terminal: Callable[..., Terminal]
 ) -> None:
-    chosen = ("-a", "good", "-a", "other")
-    accounts("apply", *chosen, "--auto-approve")
+    accounts("apply", *BOTH, "--auto-approve")
     accounts.workspace.replace("_shared/relay.yaml", "587", "25")
-    shown = terminal("apply", *chosen, env=ENV)
+    shown = terminal("apply", *BOTH, env=ENV)
     shown.wait_for("Only")
-    found = accounts("list", "-a", "other", "-o", "json").json["monitors"]
-    number = next(item["id"] for item in found if item["address"] == "email-smtp/relay")
-    accounts.other.edit("email-smtp", number, port=26)
+    accounts.other.edit("email-smtp", accounts.relay(accounts.other), port=26)
     shown.type("yes\n")
     assert shown.finish() == 7
     assert "the plan differs from the approved one" in shown.screen
@@ -623,17 +592,21 @@ def test_a_plan_that_is_another_one_by_then_is_refused(
     assert len(accounts.other.patches()) == 1  # by hand
 
 
+def _settle(workspace: Workspace, **accounts: Account) -> None:
+    """Manifests and settings of accounts, which may have one login."""
+    settings = SETTINGS.partition("[accounts.good]")[0].format().replace('"monitors/_shared", ', "")
+    for name, account in accounts.items():
+        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
+        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
+    workspace.settings(settings)
+
+
 def test_an_interrupted_apply_starts_no_account_more(
     start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(faults=["POST /monitors/* delay=1"])
-    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
-    for name in ("a", "b"):
-        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
-        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    settings = settings.replace('"monitors/_shared", ', "")  # they have one login
-    settings += "[fleet]\nparallelism = 1\n"
-    workspace.settings(settings)
+    _settle(workspace, a=account, b=account)
+    workspace.change("[accounts.a]", "[fleet]\nparallelism = 1\n[accounts.a]")
     process = start("apply", "--all-accounts", "--auto-approve", "--json", env=ENV)
     journals = workspace.root / ".reconciler" / "a"
     while not list(journals.glob("*journal*")):  # from now on something may have been sent
@@ -650,12 +623,7 @@ def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
     start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(faults=["GET /monitors delay=1"])
-    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
-    for name in ("a", "b"):
-        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
-        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    settings = settings.replace('"monitors/_shared", ', "")  # they have one login
-    workspace.settings(settings)
+    _settle(workspace, a=account, b=account)
     words = ("apply", "--all-accounts", "--auto-approve", "--json", "--results", "results")
     process = start(*words, env=ENV)
     state = workspace.root / ".reconciler"
@@ -670,9 +638,7 @@ def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
 
 
 def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> None:
-    path = accounts.workspace.root / "reconciler.toml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("[accounts.good]", '[accounts.good]\nrate = "1/m"'))
+    accounts.workspace.change("[accounts.good]", '[accounts.good]\nrate = "1/m"')
     began = hurried.monotonic()
     assert accounts("plan", "-a", "good", clock=hurried).code == 0
     assert 59 < hurried.monotonic() - began < 90  # a login, and a minute later the list
@@ -688,7 +654,7 @@ def test_an_import_goes_to_the_folder_of_each_account(accounts: Fleet, sandbox: 
     (root / "reconciler.toml").write_text(settings, encoding="utf-8")
     (root / "monitors" / "good" / "own.yaml").unlink()
     (root / "monitors" / "other" / "own.yaml").unlink()
-    accounts("import", "-a", "good", "-a", "other").expect(0)
+    accounts("import", *BOTH).expect(0)
     assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
     assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()
 
@@ -705,22 +671,17 @@ def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
     assert staged.code == 0
     assert "Plan after import: no changes. 2 unchanged." in staged.out
     assert "move the new files into the manifest folder first" in staged.err + staged.out
-    refused = accounts("import", "-a", "good", "-a", "other", "--into", "staging")
+    refused = accounts("import", *BOTH, "--into", "staging")
     assert refused.code == 64
     assert "several accounts cannot share staging" in refused.err
 
 
 def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) -> None:
-    root = accounts.workspace.root
-    settings = (root / "reconciler.toml").read_text(encoding="utf-8")
-    settings = settings.replace("[defaults]", '[defaults]\nvars = {port = 25, site = "x"}')
-    settings = settings.replace(
-        "[accounts.good]", '[accounts.good]\nvars = {site = "good.example"}'
-    )
-    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
-    shared = root / "monitors" / "_shared" / "relay.yaml"
-    text = shared.read_text(encoding="utf-8").replace("port: 587", 'port: "${port}"')
-    shared.write_text(text.replace('"mail.example.com"', '"mail.${site}"'), encoding="utf-8")
+    accounts.workspace.change("[defaults]", '[defaults]\nvars = {port = 25, site = "x"}')
+    own = '[accounts.good]\nvars = {site = "good.example"}'
+    accounts.workspace.change("[accounts.good]", own)
+    accounts.workspace.replace("_shared/relay.yaml", "port: 587", 'port: "${port}"')
+    accounts.workspace.replace("_shared/relay.yaml", "mail.example.com", "mail.${site}")
     accounts.workspace.write(
         "other/override.yaml",
         "apiVersion: reconciler/v1\nkind: Override\naddress: email-smtp/relay\nspec: {port: 465}\n",
@@ -729,9 +690,8 @@ def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) 
     assert (done.code, statuses(done)["good"], statuses(done)["other"]) == (7, "done", "done")
     fields = {}
     for name in ("good", "other"):
-        listed = accounts("list", "-a", name, "-o", "json").json["monitors"]
-        number = next(it["id"] for it in listed if it["address"] == "email-smtp/relay")
-        live = (accounts.good if name == "good" else accounts.other).live(number)
+        account = accounts.good if name == "good" else accounts.other
+        live = account.live(accounts.relay(account))
         fields[name] = (live["hostname"], live["port"])
     assert fields == {"good": ("mail.good.example", 25), "other": ("mail.x", 465)}
     assert accounts("validate", "-a", "other", "monitors/other/override.yaml").code == 0
@@ -743,12 +703,7 @@ def test_the_first_is_told_before_the_last_is_planned(
     start: Start, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     quick, slow = sandbox(), sandbox(faults=["GET /monitors delay=1"])
-    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
-    for name, account in (("a", quick), ("b", slow)):
-        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
-        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    (workspace.root / "monitors" / "_shared").mkdir()
-    workspace.settings(settings)
+    _settle(workspace, a=quick, b=slow)
     process = start("plan", env=ENV)
     assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")
     assert not [call for call in slow.calls() if call.startswith("GET /monitors")]
@@ -808,9 +763,8 @@ def test_the_secret_of_one_account_is_not_shown_in_another_one(
     accounts.workspace.write("good/box.yaml", manifest("email-pop", "box", extra=extra))
     fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
     accounts.other.create("email-smtp", name=f"Box {secret}", locations=[{"id": 72}], **fields)
-    selection = ("-a", "good", "-a", "other")
     done = accounts(
-        *command, *selection, env={"MAILBOX": secret, "RECONCILER_SECRET_KEY": "k" * 32}
+        *command, *BOTH, env={"MAILBOX": secret, "RECONCILER_SECRET_KEY": "k" * 32}
     ).expect(0)
     shown = done.out + done.err
     for file in accounts.workspace.root.glob("results/**/*"):

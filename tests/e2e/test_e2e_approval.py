@@ -1,19 +1,14 @@
 """A person at a terminal: the question, the answers, and what happens in between."""
 
-from __future__ import annotations
-
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Fleet, Relays, Sandbox, Workspace
+from e2e.conftest import Fleet, Relays, Sandbox, Workspace
 
 _QUESTION = 'Only "yes" is accepted'
 

@@ -1,20 +1,16 @@
 """The benchmark: it runs to its end, and whatever goes wrong, it fails and leaves no process."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+Start = Callable[..., subprocess.Popen[str]]
 
-    Start = Callable[..., subprocess.Popen[str]]
 
 _FOLDER = Path(__file__).parents[1] / "bench"
 _SECONDS = 120

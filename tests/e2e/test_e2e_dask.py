@@ -1,7 +1,5 @@
 """Accounts on the workers of a Dask scheduler, some of which are killed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,20 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from e2e.conftest import Done
-from e2e.test_e2e_beyond import ALL, COUNT, ENV, fleets, report
+from e2e.test_e2e_shards import ALL, COUNT, ENV, fleets, report
 
 from reconciler.state_store import current, open_store
 
 from certificates import Authorities
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["fleets"]  # a fixture
 _SECONDS = 150.0

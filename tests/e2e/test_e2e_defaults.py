@@ -1,18 +1,11 @@
 """Defaults from the command line: what is planned, sent and said of them."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from e2e.conftest import monitor
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Account, Run, Sandbox, Workspace
+from e2e.conftest import Account, Run, Sandbox, Workspace, monitor
 
 _APPLY = ("apply", "--auto-approve")
 _HEAD = "apiVersion: reconciler/v1\nkind: Defaults\n"

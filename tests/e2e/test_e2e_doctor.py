@@ -1,18 +1,17 @@
 """doctor: everything that a run needs, checked once, with the next step."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import Account, Done, Fleet, Relays, Run, Workspace
 
 from reconciler.core.model import Account as Named
 from reconciler.core.state import State, head_line
@@ -22,11 +21,6 @@ from reconciler.state_store.process import identity
 
 from documents import check
 from listening import QuietHandler, listening
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from conftest import Account, Done, Fleet, Relays, Run, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _LOGIN = "POST /access-tokens"

@@ -1,27 +1,39 @@
-"""Files are whole or not there, whatever ends the run that writes them, and it says which."""
+"""Files are whole or not there, whatever a run meets: no room, no permission, its own end."""
 
-from __future__ import annotations
-
+import json
 import re
+import resource
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import (
+    Account,
+    Done,
+    Fleet,
+    Relays,
+    Run,
+    Sandbox,
+    Start,
+    Workspace,
+    manifest,
+    monitor,
+)
 
 from reconciler.sandbox import seeded
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from conftest import Account, Relays, Sandbox, Workspace
-
+_APPLY = ("apply", "--auto-approve")
+_ONE = ("--parallelism", "1")
 _SECONDS = 45
 _COUNT = 8
-
 _TORN = """
 import os, resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills whoever writes beyond the limit
@@ -204,3 +216,399 @@ def test_a_merge_tells_of_manifests_that_differ(workspace: Workspace, account: A
     assert done.out.endswith(said)
     done = account.run("import", "--merge")
     assert done.out.endswith(f"Nothing to import.\n{said}")
+
+
+_BOUNDED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+_AS_ANYBODY = """
+import ctypes, os, sys
+for capability in (1, 2):  # even root may then do only what the permissions of a file say
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux for it")
+
+
+def _writes(account: Account) -> Counter[str]:
+    """How often each create, by display name, and each update, by path, was sent."""
+    entries = [entry for entry in account.requests() if entry["path"].startswith("/monitors/")]
+    return Counter(
+        entry["body"]["name"] if entry["method"] == "POST" else entry["path"]
+        for entry in entries
+        if entry["method"] in {"POST", "PATCH"}
+    )
+
+
+@pytest.fixture
+def mixed(workspace: Workspace, fleet: Fleet) -> list[dict[str, Any]]:
+    """Three updates and three creates; returns the live monitors."""
+    new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
+    workspace.write("new.yaml", "---\n".join(new))
+    return fleet(3)
+
+
+_MIXED = Counter(
+    [f"/monitors/email-smtp/{number}" for number in (1, 2, 3)] + ["New 1", "New 2", "New 3"]
+)
+
+
+@pytest.fixture
+def wrapped(
+    workspace: Workspace, base_env: dict[str, str], executable: list[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line after a script of Python has prepared its process."""
+
+    def run(script: Sequence[str], *arguments: str, env: dict[str, str]) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", *script, *executable, *arguments],
+            cwd=workspace.root,
+            # Where there is no room, Python would cut off what it compiles, and keep that.
+            env=base_env | env | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "unexpected error" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+class Meddler:
+    """A witness that does something to a process during the first create or update that it sends.
+
+    The next one has to wait for so many seconds, so that the process has time to notice.
+    """
+
+    def __init__(self, meddle: Callable[[int], object], pause: float) -> None:
+        self.pid: Future[int] = Future()
+        self._meddle = meddle
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._seen = 0
+
+    def __call__(self, moment: str, method: str, path: str) -> None:
+        if moment == "during" and method in {"POST", "PATCH"} and path.startswith("/monitors/"):
+            with self._lock:
+                self._seen += 1
+                if self._seen == 1:
+                    self._meddle(self.pid.result(_SECONDS))
+                elif self._seen == 2:
+                    time.sleep(self._pause)
+
+
+@pytest.fixture
+def meddled(sandbox: Sandbox, start: Start) -> Callable[..., tuple[Account, Done]]:
+    """Applies while somebody meddles; returns the account and what the run left behind."""
+
+    def apply(
+        seed: Sequence[Any],
+        meddle: Callable[[int], object],
+        *,
+        before: Callable[[Account], object] = lambda _account: None,
+        pause: float = 1.0,
+        **variables: str,
+    ) -> tuple[Account, Done]:
+        witnesses: list[Meddler] = []
+        account = sandbox(*seed, witness=lambda *seen: [each(*seen) for each in witnesses])
+        before(account)
+        meddler = Meddler(meddle, pause)
+        witnesses.append(meddler)
+        uncompiled = {"PYTHONDONTWRITEBYTECODE": "1"}  # as above
+        process = start(*_APPLY, *_ONE, env=account.env | variables | uncompiled)
+        meddler.pid.set_result(process.popen.pid)
+        done = process.finish()
+        witnesses.clear()
+        return account, done
+
+    return apply
+
+
+# no permission
+
+
+@_linux
+def test_folder_that_nothing_can_be_written_to(
+    workspace: Workspace,
+    kept: Path,
+    mixed: list[Any],
+    sandbox: Sandbox,
+    wrapped: Callable[..., tuple[int, str, str]],
+) -> None:
+    account = sandbox(*mixed)
+    kept.parent.mkdir()
+    for folder in (kept.parent, workspace.root):
+        if folder == workspace.root:
+            kept.parent.rmdir()
+        folder.chmod(0o555)
+        code, out, err = wrapped([_AS_ANYBODY], *_APPLY, env=account.env)
+        assert (code, out) == (8, "")
+        assert f"cannot write file:.reconciler/state.json: Permission denied ({kept.parent}" in err
+        assert wrapped([_AS_ANYBODY], "plan", env=account.env)[0] == 0
+        code, _, err = wrapped([_AS_ANYBODY], "plan", "--out", "p.json", env=account.env)
+        assert (code, "p.json cannot be written: Permission denied" in err) == (
+            (3, True) if folder == workspace.root else (0, False)
+        )
+        folder.chmod(0o755)
+    assert _writes(account) == Counter()
+    assert account.apply().code == 0
+    assert _writes(account) == _MIXED
+
+
+@_linux
+def test_state_that_may_not_be_read(
+    kept: Path, mixed: list[Any], sandbox: Sandbox, wrapped: Callable[..., tuple[int, str, str]]
+) -> None:
+    account = sandbox(*mixed)
+    assert account.apply().code == 0
+    kept.chmod(0)
+    for command in (["plan"], _APPLY, ["state", "list"], ["plan", "--offline"]):
+        code, _, err = wrapped([_AS_ANYBODY], *command, env=account.env)
+        assert code == 8
+        assert "cannot read file:.reconciler/state.json: Permission denied" in err
+    kept.chmod(0o600)
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+
+
+@_linux
+def test_manifest_that_no_id_can_be_written_to(
+    workspace: Workspace,
+    mixed: list[Any],
+    sandbox: Sandbox,
+    wrapped: Callable[..., tuple[int, str, str]],
+) -> None:
+    account = sandbox(*mixed)
+    path = workspace.root / "monitors" / "new.yaml"
+    before = path.read_bytes()
+    for place, mode in ((path, 0o444), (path.parent, 0o555)):
+        old = place.stat().st_mode
+        place.chmod(mode)
+        code, _, err = wrapped([_AS_ANYBODY], *_APPLY, "--write-ids", env=account.env)
+        place.chmod(old)
+        assert code == 0
+        assert "cannot write monitors/new.yaml: Permission denied. The ids are in the state." in err
+        assert path.read_bytes() == before
+    assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
+    assert _writes(account) == _MIXED
+    assert "wrote metadata.id" in account.apply("--write-ids").err
+
+
+def test_something_else_where_the_folder_should_be(
+    workspace: Workspace, mixed: list[Any], sandbox: Sandbox
+) -> None:
+    (workspace.root / ".reconciler").write_text("a file")
+    account = sandbox(*mixed)
+    account.apply().expect(8, err="file:.reconciler/state.json: Not a directory")
+    assert (workspace.root / ".reconciler").read_text() == "a file"
+    assert account.calls() == []
+
+
+# no room
+
+
+@_linux
+@pytest.mark.parametrize("size", [0, 100, 900], ids=["nothing", "no-lock", "no-journal"])
+def test_no_room_to_write_down_what_is_to_be_done(
+    size: int,
+    workspace: Workspace,
+    kept: Path,
+    relays: Relays,
+    wrapped: Callable[..., tuple[int, str, str]],
+) -> None:
+    account = relays(30)
+    code, out, err = wrapped([_BOUNDED, str(size)], *_APPLY, env=account.env)
+    assert code == 8
+    assert re.search(r"Error: cannot write .*: File too large\n", err)
+    assert "run the same command again" in err
+    assert "Apply" not in out
+    assert account.patches() == []
+    code, _, err = wrapped([_BOUNDED, "100"], "plan", "--out", "p.json", env=account.env)
+    assert (code, "p.json cannot be written: File too large" in err) == (3, True)
+    assert sorted(path.name for path in workspace.root.iterdir()) == [
+        ".reconciler",
+        "monitors",
+        "reconciler.toml",
+    ]
+
+    done = account.apply().expect(0)
+    assert "outcome" not in done.err
+    assert len(account.patches()) == 30
+    assert account.run("plan").out == "No changes. 30 unchanged.\n"
+    names = {path.name for path in kept.parent.iterdir()}
+    assert not [name for name in names if name.endswith((".journal", ".lock", ".new"))]
+
+
+@_linux
+def test_no_room_any_more_in_the_middle(
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
+) -> None:
+    account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
+    assert done.code == 8
+    assert "not started: the state cannot be saved: cannot write the journal" in done.out
+    assert "Apply incomplete! Resources: " in done.out
+    assert "Run the same command again to finish.\n" in done.out
+    assert done.err.rstrip().splitlines()[-2].startswith("Error: cannot write the journal ")
+    sent = _writes(account)
+    assert 1 <= sent.total() < 6
+    records = json.loads(kept.read_bytes())["records"].values()
+    assert {(record["applied_at"], len(record["fields"])) for record in records} == {("", 0)}
+
+    account.apply().expect(0, err="Recovery: run ")
+    assert _writes(account) == _MIXED
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+
+
+@pytest.fixture
+def unsaved(kept: Path, workspace: Workspace, sandbox: Sandbox) -> Account:
+    """Two updates, of which the first has just been sent when the state can be saved no more."""
+    armed = threading.Event()
+
+    def block(_moment: str, method: str, _path: str) -> None:
+        if armed.is_set() and method == "PATCH":
+            armed.clear()
+            (kept.parent / "state.json.backup.new").mkdir()
+
+    account = sandbox(witness=block)
+    texts = [
+        manifest("email-smtp", f"relay-0{number}", name=f"R{number}", port=587, note="old")
+        for number in (1, 2, 3)
+    ]
+    workspace.write("fleet.yaml", "---\n".join(texts))
+    assert account.apply().code == 0
+    path = workspace.root / "monitors" / "fleet.yaml"
+    path.write_text(path.read_text().replace('note: "old"', "note: new"))
+    assert account.apply("--target", "*/relay-01").code == 0
+    armed.set()
+    return account
+
+
+def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
+    kept: Path, unsaved: Account
+) -> None:
+    done = unsaved.apply()
+    assert done.code == 8
+    assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n" in done.out
+    assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
+    records = json.loads(kept.read_bytes())["records"]
+    going = {address for address, record in records.items() if "sending" in record}
+    assert going == {"email-smtp/relay-02", "email-smtp/relay-03"}
+    (kept.parent / "state.json.backup.new").rmdir()
+    unsaved.edit("email-smtp", 100002, port=25)
+    plan = unsaved.run("plan")
+    assert "Recovery: 2 outcomes added that the state did not have.\n" in plan.err
+    assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)\n" in plan.out
+    assert unsaved.apply().code == 0
+    assert unsaved.run("drift").out == "No drift. 3 monitors as last applied.\n"
+    assert list(kept.parent.glob("*.journal")) == []
+
+
+def test_journal_of_an_earlier_run_that_cannot_be_removed(
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
+) -> None:
+    journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
+
+    def leave(account: Account) -> None:
+        assert account.apply("--target", "*/relay-01").code == 0
+        state = json.loads(kept.read_bytes())
+        head = {"journal": "2.0", "run": "20260101T000000Z-0a1b2c3d"}
+        head |= {name: state[name] for name in ("lineage", "account")}
+        journal.write_text(json.dumps(head) + "\n")
+
+    def spoil(_pid: int) -> None:
+        journal.unlink()
+        journal.mkdir()
+
+    account, done = meddled(mixed, spoil, before=leave)
+    assert done.code == 8
+    assert "Apply complete! Resources: 3 added, 2 changed, 0 destroyed.\n" in done.out
+    assert f"Error: cannot remove the journal {journal}: " in done.err
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+    journal.rmdir()
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+
+
+@pytest.mark.parametrize("also", ["port: 587", "port: 2525"])
+def test_nothing_is_sent_unless_that_can_be_written_down(
+    kept: Path, unsaved: Account, workspace: Workspace, also: str
+) -> None:
+    path = workspace.root / "monitors" / "fleet.yaml"
+    path.write_text(path.read_text().replace("port: 587", also))
+    (kept.parent / "state.json.backup.new").mkdir()
+    sent = len(unsaved.patches())
+    unsaved.apply().expect(8, err="Error: cannot write file:.reconciler/state.json: Is a directory")
+    assert unsaved.patches()[sent:] == []
+
+
+def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(unsaved: Account) -> None:
+    done = unsaved.apply("--json")
+    assert done.json["exit_code"] == done.code
+
+
+# in mid-run
+
+
+def test_state_that_is_deleted_in_mid_run_is_put_back(
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
+) -> None:
+    account, done = meddled(mixed, lambda _pid: kept.unlink(), pause=0.0)
+    assert done.code == 0
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+    assert _writes(account) == _MIXED
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+
+
+def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
+) -> None:
+    account, done = meddled(
+        mixed,
+        lambda _pid: kept.write_text("{"),
+        before=lambda account: account.apply("--target", "*/relay-01"),
+    )
+    done.expect(8, err="Error: file:.reconciler/state.json: the state is corrupt")
+    assert kept.read_text() == "{"
+    assert account.run("plan").code == 8
+    kept.write_bytes(kept.with_name("state.json.backup").read_bytes())  # as the hint says
+    assert account.apply().code == 0
+    assert _writes(account) == _MIXED
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+
+
+def test_lock_that_is_broken_in_mid_run(
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run_process: Run
+) -> None:
+    def unlock(_pid: int) -> None:
+        holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
+        assert run_process("state", "unlock", holder, env={"CI": "1"}).code == 0
+
+    account, done = meddled(mixed, unlock, RECONCILER_LOCK_LEASE="1s")
+    done.expect(7, out="not started: the lock was lost: ")
+    assert 1 <= _writes(account).total() < 6
+    assert not kept.with_name("state.json.lock").exists()
+    assert run_process(*_APPLY, env=account.env).code == 0
+    assert _writes(account) == _MIXED
+    assert run_process("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+@_linux
+def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
+    workspace: Workspace, wrapped: Callable[..., tuple[int, str, str]]
+) -> None:
+    text = manifest("email-smtp", "relay", 1)
+    path = workspace.root / "monitors" / "relay.yaml"
+    path.write_text(
+        "".join(sorted(text.splitlines(keepends=True), key=lambda line: line[:1] == "a"))
+    )
+    path.chmod(0o444)
+    code, out, err = wrapped([_AS_ANYBODY], "fmt", env={})
+    path.chmod(0o644)
+    assert (code, out) == (3, "")
+    assert "Error: cannot write monitors/relay.yaml: Permission denied\nNothing was written" in err
+    assert "fix the permissions" in err

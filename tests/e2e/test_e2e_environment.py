@@ -1,17 +1,11 @@
 """What the environment says: which account, which credentials; and that they stay secret."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from e2e.conftest import Account, Fleet, Relays, Run
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Account, Fleet, Relays, Run
-
-    from reconciler.context import Clock
+from reconciler.context import Clock
 
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"

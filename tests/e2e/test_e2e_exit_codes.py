@@ -1,21 +1,12 @@
-"""Every exit code of the README, but for 1 (a bug) and 8 (no state is kept yet)."""
+"""Every exit code of the README, but for 1 (a bug), 8 (the state) and 130 (interrupts)."""
 
-from __future__ import annotations
-
-import fcntl
-import signal
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import pytest
-from e2e.conftest import monitor
+from e2e.conftest import Fleet, Relays, Run, Sandbox, Workspace, monitor
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from conftest import Fleet, Relays, Run, Sandbox, Start, Workspace
-
-    from reconciler.context import Clock
+from reconciler.context import Clock
 
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
@@ -246,74 +237,3 @@ def test_usage(arguments: list[str], word: str, relays: Relays) -> None:
     done = account.run(*arguments).expect(64, err=word)
     assert done.out == ""
     assert account.calls() == []
-
-
-# 130
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda item: item.name
-)
-def test_interrupted_apply_finishes_what_is_in_flight_and_can_be_finished(
-    number: signal.Signals, relays: Relays, start: Start
-) -> None:
-    account = relays(8, faults=["PATCH * delay=0.25"])
-    process = start(*_APPLY, "--parallelism", "2", "--json", env=account.env)
-    account.wait_for("PATCH")
-    done = process.finish(number).expect(130, err="Stopping")
-
-    sent = len(account.patches())
-    assert 1 <= sent < 8
-    assert done.json["interrupted"] is True
-    assert done.json["exit_code"] == 130
-    assert done.json["summary"]["done"] == sent
-    assert done.json["summary"]["not-started"] == 8 - sent
-    states = {item["id"]: item["status"] for item in done.json["outcomes"]}
-    assert account.ports() == {key: 587 if state == "done" else 25 for key, state in states.items()}
-
-    assert account.apply("--parallelism", "8").code == 0
-    assert sorted(path for path, _ in account.patches()) == [
-        f"/monitors/email-smtp/{number}" for number in range(1, 9)
-    ]
-
-
-def test_interrupted_apply_lists_what_was_not_started(relays: Relays, start: Start) -> None:
-    account = relays(5, faults=["PATCH * delay=0.25"])
-    process = start(*_APPLY, "--parallelism", "1", env=account.env)
-    account.wait_for("PATCH")
-    done = process.finish(signal.SIGINT)
-    assert done.code == 130
-    assert "relay-05 not started: the run was interrupted (monitors/fleet.yaml:" in done.out
-    assert "Run the same command again to finish." in done.out
-
-
-def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
-    relays: Relays, start: Start
-) -> None:
-    account = relays(200, faults=["PATCH * status=400"])  # each has a line of its own
-    process = start(*_APPLY, "--parallelism", "8", "--json", env=account.env)
-    process.read_until("): retargeted (port)")  # the last line of the plan
-    if hasattr(fcntl, "F_SETPIPE_SZ"):  # elsewhere the progress fits into the pipe
-        fcntl.fcntl(process.popen.stderr, fcntl.F_SETPIPE_SZ, 4096)
-    account.wait_for("PATCH", 90)  # now the progress waits for somebody to read it
-    done = process.finish(signal.SIGTERM)
-    assert "unexpected error" not in done.err
-    assert len(done.json["outcomes"]) == 200
-    assert done.code == done.json["exit_code"]
-    assert done.json["summary"]["failed"] == len(account.patches())
-
-
-def test_interruption_ends_the_waiting_for_a_retry(relays: Relays, start: Start) -> None:
-    account = relays(3, faults=["PATCH * status=503 retry-after=100"])
-    process = start(*_APPLY, "--parallelism", "1", env=account.env)
-    process.read_until("trying again in 100.")
-    process.finish(signal.SIGTERM).expect(130, out="3 changes: 0 done, 1 failed, 2 not started")
-    assert len(account.patches()) == 1
-
-
-def test_interrupted_before_the_first_write(relays: Relays, start: Start) -> None:
-    account = relays(1, faults=["GET * delay=30"])
-    process = start(*_APPLY, env=account.env)
-    account.wait_for("POST")
-    process.finish(signal.SIGINT).expect(130, err="AlertSite was not changed")
-    assert account.patches() == []

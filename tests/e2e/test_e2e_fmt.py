@@ -1,16 +1,9 @@
 """Putting manifests in order, and checking that they are."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from e2e.conftest import manifest, monitor
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Run, Sandbox, Workspace
+from e2e.conftest import Run, Sandbox, Workspace, manifest, monitor
 
 HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
 TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"

@@ -1,16 +1,11 @@
 """`--format NAME[=FILE]`: which formats a command has, and where they go."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import pytest
+from e2e.conftest import Account, Relays, Run, Workspace
 
 from reconciler.cli.formats import Subject, formats, renderer
-
-if TYPE_CHECKING:
-    from conftest import Account, Relays, Run, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 

@@ -1,18 +1,13 @@
 """An apply of an older commit than the last one: refused, unless it is meant."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+from e2e.conftest import Account, Done, Place, Relays, Run, Sandbox, Workspace, monitor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from conftest import Account, Relays, Sandbox, Workspace
-
+_OUT = ("plan", "--out", "p.json")
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
 
@@ -205,3 +200,117 @@ def test_a_saved_plan_knows_its_commit(
     done = account.run("apply", str(workspace.root / "p.json"), "--state", state, cwd=bare)
     assert (done.code, second[:12] in done.err) == (0, True), done.err
     assert f"whether commit {first[:12]} is older than" in done.err
+
+
+class Pipelines:
+    """One account, and a clone of the repository for each pipeline."""
+
+    def __init__(self, place: Place, account: Account, git: Callable[..., str], run: Run) -> None:
+        self.account = account
+        self._place = place
+        self._git = git
+        self._run = run
+        self.author = place.machine()
+
+    def merge(self) -> str:
+        """Commits what the author has written, and pushes it; returns the commit."""
+        root = self.author.root
+        self._git(root, "add", "monitors")
+        self._git(root, "commit", "--quiet", "--allow-empty", "--message", "x")
+        self._git(root, "push", "--quiet", "origin", "HEAD:main")
+        return self._git(root, "rev-parse", "HEAD").strip()
+
+    def checkout(self, commit: str) -> Workspace:
+        """A new pipeline's clone."""
+        made = self._place.machine()
+        self._git(made.root, "checkout", "--quiet", commit)
+        return made
+
+    def run(self, at: Workspace, *arguments: str) -> Done:
+        env: Mapping[str, str] = self.account.env | dict(self._place.env)
+        return self._run(*arguments, "--state", "git:origin", env=env, cwd=at.root)
+
+
+@pytest.fixture
+def pipelines(
+    places: Callable[[str], Place], sandbox: Sandbox, git: Callable[..., str], run: Run
+) -> Pipelines:
+    account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
+    return Pipelines(places("git"), account, git, run)
+
+
+@pytest.fixture
+def merged(pipelines: Pipelines) -> tuple[str, str]:
+    """Two commits: the second changes one more monitor, and the first one further."""
+    author = pipelines.author
+    author.describe("email-smtp", "one", 1, port=587)
+    author.describe("email-smtp", "two", 2, port=25)
+    first = pipelines.merge()
+    author.replace("one.yaml", "port: 587", "port: 465")
+    author.replace("two.yaml", "port: 25", "port: 2525")
+    return first, pipelines.merge()
+
+
+def test_the_older_of_two_pipelines_that_finishes_last_does_nothing(
+    pipelines: Pipelines, merged: tuple[str, str]
+) -> None:
+    first, second = merged
+    old, new = map(pipelines.checkout, merged)
+    for at in (old, new):
+        assert pipelines.run(at, *_OUT).code == 0
+    assert pipelines.run(new, "apply", "p.json").code == 0
+    assert pipelines.account.ports() == {1: 465, 2: 2525}
+
+    for late in (("p.json",), ("--auto-approve",), ("p.json", "--allow-different-manifests")):
+        done = pipelines.run(old, "apply", *late)
+        assert done.code == 5
+        assert f"{first[:12]} is older than {second[:12]}" in done.err
+    assert pipelines.account.ports() == {1: 465, 2: 2525}
+    assert len(pipelines.account.requests("PATCH")) == 2
+    assert pipelines.run(new, "plan", "--detailed-exitcode").code == 0
+
+
+def test_the_newer_plan_of_two_is_applied_after_the_older(
+    pipelines: Pipelines, merged: tuple[str, str]
+) -> None:
+    old, new = map(pipelines.checkout, merged)
+    assert pipelines.run(old, *_OUT).code == 0
+    assert pipelines.run(old, "apply", "p.json").code == 0
+    assert pipelines.run(new, *_OUT).code == 0
+    assert pipelines.run(new, "apply", "p.json").code == 0
+    assert pipelines.account.ports() == {1: 465, 2: 2525}
+
+
+def test_a_plan_of_other_manifests_is_refused_with_both_commits(
+    pipelines: Pipelines, merged: tuple[str, str]
+) -> None:
+    first, second = merged
+    at = pipelines.checkout(first)
+    assert pipelines.run(at, *_OUT, "--json").json["changes"]
+    saved = json.loads((at.root / "p.json").read_bytes())
+    assert saved["basis"]["generation"] == {"commit": first, "dirty": False}
+    other = pipelines.checkout(second)
+    (other.root / "p.json").write_text(json.dumps(saved), encoding="utf-8")
+
+    done = pipelines.run(other, "apply", "p.json")
+    assert done.code == 5
+    assert (
+        "the manifests have changed since the plan was made: it was made from commit "
+        f"{first[:12]}, but here is commit {second[:12]}"
+    ) in done.err
+    assert "--allow-different-manifests" in done.err
+    assert pipelines.account.requests("PATCH") == []
+
+
+def test_a_merge_that_says_the_same_may_be_another_commit(
+    pipelines: Pipelines, merged: tuple[str, str]
+) -> None:
+    _, second = merged
+    reviewed = pipelines.checkout(second)
+    assert pipelines.run(reviewed, *_OUT).code == 0
+    (pipelines.author.root / "monitors" / "README.md").write_text("Hello", encoding="utf-8")
+    pipelines.author.replace("one.yaml", "kind:", "# No difference.\nkind:")
+    third = pipelines.checkout(pipelines.merge())
+    (third.root / "p.json").write_bytes((reviewed.root / "p.json").read_bytes())
+    assert pipelines.run(third, "apply", "p.json").code == 0
+    assert pipelines.account.ports() == {1: 465, 2: 2525}

@@ -1,26 +1,31 @@
 """What runs have done, and how one is taken back, over every kind of store."""
 
-from __future__ import annotations
-
 import os
+import shlex
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import (
+    Account,
+    Done,
+    Fleet,
+    Place,
+    Run,
+    Sandbox,
+    Start,
+    Workspace,
+    manifest,
+    monitor,
+)
 
 from reconciler.state_store import Key, Lease
 
 from documents import check
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from conftest import Run, Sandbox, Start
-
-    from .conftest import Account, Done, Place, Workspace
-
+_SMTP = "email-smtp"
 EVERYWHERE = pytest.mark.parametrize("kind", ["file", "git", "s3"])
 
 
@@ -705,3 +710,37 @@ class TestWhatToRevert:
             "before the next apply: monitors/relay.yaml:1:2: syntax: "
         ) in done.err
         assert repository.fleet.account.ports() == {1: 25}
+
+
+def test_the_hint_to_undo_a_run_works_as_it_stands(sandbox: Sandbox, workspace: Workspace) -> None:
+    account = sandbox(monitor(_SMTP, 1, port=25))
+    workspace.describe(_SMTP, "relay", 1, port=587)
+    state = ("--state", "file:a place/state.json")
+    assert account.apply(*state).code == 0
+    workspace.replace("relay.yaml", "port: 587", "port: 25")
+    account.fail("PATCH * status=400")
+    refused = account.apply(*state)
+    assert (refused.code, "To undo it" in refused.err) == (7, False)
+    account.fail()
+    done = account.apply(*state)
+    _, found, command = done.err.partition("To undo it: reconciler ")
+    assert found
+    undone = account.run(*shlex.split(command), "--auto-approve")
+    assert (undone.code, account.ports()) == (0, {1: 587})
+
+
+def test_a_run_that_only_bound_is_offered_an_undo_only_if_that_does_something(
+    sandbox: Sandbox, workspace: Workspace
+) -> None:
+    account = sandbox(monitor(_SMTP, 1, port=587), monitor(_SMTP, 2, name="Two", port=587))
+    workspace.describe(_SMTP, "one", 1, port=587)
+    bound = account.apply()  # by Git: the next apply would bind it again
+    assert (bound.code, "To undo it" in bound.err) == (0, False)
+    workspace.describe(_SMTP, "two", name="Two", port=587)
+    adopted = account.apply("--adopt")
+    _, found, command = adopted.err.partition("To undo it: reconciler ")
+    assert found
+    undone = account.run(*shlex.split(command), "--auto-approve")
+    assert (undone.code, "To undo it" in undone.err) == (0, False)
+    (last, *_) = account.run("history", "--json").json["runs"]
+    account.run("undo", last["id"], "--auto-approve").expect(5, err="none of its bindings is left")

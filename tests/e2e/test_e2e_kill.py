@@ -6,39 +6,29 @@ command line at a moment of a request and waits until it is dead, so that the mo
 Only what is killed is a process; the runs that finish are in this one, and wait for no time.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import product
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Place, Run, Workspace, manifest, monitor
 
+from reconciler.context import Clock
 from reconciler.core.model import Account as Named
-from reconciler.core.state import from_text, to_text
+from reconciler.core.state import State, from_text, to_text
 from reconciler.errors import ConflictError
 from reconciler.sandbox import Abandon, Controls, Fault
-from reconciler.state_store import Key
+from reconciler.state_store import Key, Store
 from reconciler.state_store.lock import decoded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
-
-    from conftest import Account, Place, Run, Workspace
-
-    from reconciler.context import Clock
-    from reconciler.core.state import State
-    from reconciler.state_store import Store
 
 pytestmark = pytest.mark.large
 _STORES = ("file", "git", "s3")

@@ -1,21 +1,14 @@
 """validate --lint: what is valid and looks wrong, at its place, unless a comment disables it."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 import pytest
-from e2e.conftest import monitor
+from e2e.conftest import Done, Run, Sandbox, Workspace, monitor
 
 from documents import check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Done, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 

@@ -1,19 +1,13 @@
 """`reconciler list`, and ids in place of addresses, from the command line."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
 
 import pytest
-from e2e.conftest import monitor
+from e2e.conftest import Account, Sandbox, Workspace, monitor
 
 from documents import check
-
-if TYPE_CHECKING:
-    from conftest import Account, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]

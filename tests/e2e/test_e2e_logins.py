@@ -1,27 +1,19 @@
 """Several accounts at one URL, as AlertSite has them: told apart by their logins alone."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Done, Run, Sandbox, Terminal, Workspace, manifest, monitor
 
 from reconciler import manifests
-from reconciler.context import written
+from reconciler.context import Clock, written
 from reconciler.sandbox import PASSWORD, USERNAME, UserLogin
 from reconciler.state_store import Lease, open_store
 from reconciler.state_store.port import Key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from e2e.conftest import Account, Done, Run, Sandbox, Terminal, Workspace
-
-    from reconciler.context import Clock
 
 NORTH, SOUTH = (
     UserLogin("north@example.com", "n0rth-w0rd"),
@@ -71,12 +63,6 @@ class Pair:
     def __call__(self, *arguments: str, **given: Any) -> Done:
         return self._run(*arguments, env=ENV | given.pop("env", {}), **given)
 
-    def settings(self, old: str, new: str) -> None:
-        path = self.workspace.root / "reconciler.toml"
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
     def state(self, name: str) -> Path:
         return self.workspace.root / ".reconciler" / name / "state.json"
 
@@ -93,17 +79,13 @@ def pair(run: Run, workspace: Workspace, sandbox: Sandbox) -> Pair:
     return Pair(run, workspace, host)
 
 
-def names(account: Account) -> list[str]:
-    return sorted(item["name"] for item in account.monitors())
-
-
 def test_nothing_of_two_logins_is_mixed(pair: Pair) -> None:
     planned = pair("plan", "--json")
     assert [item["changes"]["create"] for item in planned.json["accounts"]] == [2, 2]
     assert pair("apply", "--all-accounts", "--auto-approve").code == 0
-    assert names(pair.north) == ["Own of north", "Relay"]
-    assert names(pair.south) == ["Own of south", "Relay"]
-    assert names(pair.host) == ["Of nobody here"]
+    assert pair.north.names() == ["Own of north", "Relay"]
+    assert pair.south.names() == ["Own of south", "Relay"]
+    assert pair.host.names() == ["Of nobody here"]
     ids = {}
     for name in BOTH:
         state = json.loads(pair.state(name).read_text())
@@ -134,12 +116,8 @@ def test_drift_of_one_login_is_that_of_its_account(pair: Pair) -> None:
 
 
 def test_lists_and_imports_are_of_one_login_each(pair: Pair) -> None:
-    pair.north.create(
-        "email-pop", name="Found in north", billing_plancode="P", hostname="n.example"
-    )
-    pair.south.create(
-        "email-pop", name="Found in south", billing_plancode="P", hostname="s.example"
-    )
+    pair.north.create("email-pop", name="Found in north", hostname="n.example")
+    pair.south.create("email-pop", name="Found in south", hostname="s.example")
     for name in BOTH:
         rows = pair("list", "-a", name, "-o", "json").text
         assert (f"Found in {name}" in rows, rows.count("Found in")) == (True, 1)
@@ -174,7 +152,7 @@ def test_two_accounts_with_one_login_and_one_manifest_are_refused(pair: Pair) ->
             "with the same user at the same URL, and both have manifests in monitors/_shared\n"
         ) in done.err
         assert len(pair.host.requests()) == before
-    pair.settings('"monitors/_shared", ', "")
+    pair.workspace.change('"monitors/_shared", ', "")
     assert pair("plan", env=same).code == 0  # they manage monitors of their own
 
 
@@ -186,7 +164,7 @@ def test_one_login_and_one_manifest_are_refused_however_they_are_written(
     pair: Pair, spelling: str
 ) -> None:
     same = {"SOUTH_NAME": NORTH.username, "SOUTH_WORD": NORTH.password}
-    pair.settings('"monitors/_shared", ', "")
+    pair.workspace.change('"monitors/_shared", ', "")
     monitors = pair.workspace.root / "monitors"
     folder = "monitors/north"
     if spelling == "a link":
@@ -201,10 +179,10 @@ def test_one_login_and_one_manifest_are_refused_however_they_are_written(
         (monitors / "north" / "below").mkdir()
     elif spelling == "the URL":
         url = pair.host.url.replace("http://", "HTTP://")
-        pair.settings("[accounts.south]", f'[accounts.south]\nurl = "{url}"')
+        pair.workspace.change("[accounts.south]", f'[accounts.south]\nurl = "{url}"')
     else:
         same["SOUTH_NAME"] = NORTH.username.upper()
-    pair.settings("[accounts.south]", f'[accounts.south]\nmanifests = ["{folder}"]')
+    pair.workspace.change("[accounts.south]", f'[accounts.south]\nmanifests = ["{folder}"]')
     pair("plan", env=same).expect(3, err="log in with the same user at the same URL")
 
 
@@ -244,11 +222,11 @@ def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
 def test_a_hint_names_what_the_account_really_uses(
     pair: Pair, hurried: Clock, settings: tuple[str, str], env: dict[str, str], code: int, hint: str
 ) -> None:
-    pair.settings(*settings)
+    pair.workspace.change(*settings)
     for name in BOTH:
         (pair.workspace.root / f"token-{name}").write_text(f"0123456789abcdef-{name}\n")
     if "token" in settings[1]:
-        pair.settings('password = {env = "{ACCOUNT}_WORD"}\n', "")
+        pair.workspace.change('password = {env = "{ACCOUNT}_WORD"}\n', "")
     done = pair("plan", "-a", "north", env=env | {"RECONCILER_DEADLINE": "1s"}, clock=hurried)
     assert (done.code, hint in done.err) == (code, True), done.err
     assert "ALERTSITE" not in done.err
@@ -309,30 +287,21 @@ def test_who_waits_for_a_lock_reads_whose_it_is(pair: Pair, hurried: Clock) -> N
     ],
 )
 def test_accounts_and_their_labels_are_completed(
-    pair: Pair, run_process: Run, words: str, offered: list[str]
+    pair: Pair, complete: Callable[..., list[str]], words: str, offered: list[str]
 ) -> None:
-    assert completed(run_process, words) == offered
+    assert complete(words) == offered
     assert pair.host.calls() == []
 
 
 @pytest.mark.parametrize("settings", ["[accounts", "[accounts.north]\nwaves = 1\n", "", None])
 def test_nothing_is_completed_from_settings_with_a_fault(
-    workspace: Workspace, run_process: Run, settings: str | None
+    workspace: Workspace, complete: Callable[..., list[str]], settings: str | None
 ) -> None:
     path = workspace.root / "reconciler.toml"
     path.unlink()
     if settings is not None:
         path.write_text(settings, encoding="utf-8")
-    assert completed(run_process, "reconciler plan -a ") == []
-
-
-def completed(run_process: Run, words: str) -> list[str]:
-    count = len(words.split()) - (not words.endswith(" "))
-    done = run_process(
-        env={"_RECONCILER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
-    )
-    assert (done.code, done.err) == (0, "")
-    return [line.partition(",")[2] for line in done.out.splitlines() if line]
+    assert complete("reconciler plan -a ") == []
 
 
 def test_one_account_is_asked_with_its_own_variables(pair: Pair) -> None:
@@ -356,7 +325,7 @@ def test_a_login_that_a_sandbox_cannot_serve(run: Run, login: str, why: str) -> 
 @pytest.mark.parametrize("command", ["plan", "status", "apply"])
 def test_a_rejected_login_of_several_accounts_is_tried_once(pair: Pair, command: str) -> None:
     """AlertSite counts them, and locks the user out."""
-    pair.settings('"monitors/_shared", ', "")
+    pair.workspace.change('"monitors/_shared", ', "")
     wrong = dict.fromkeys(("NORTH_NAME", "SOUTH_NAME"), NORTH.username)
     wrong |= dict.fromkeys(("NORTH_WORD", "SOUTH_WORD"), "wr0ng-w0rd")
     flags = ("--auto-approve", "--all-accounts") if command == "apply" else ()
@@ -372,7 +341,7 @@ class TestSharedLogin:
 
     @pytest.fixture
     def shared(self, pair: Pair) -> Pair:
-        pair.settings('"monitors/_shared", ', "")
+        pair.workspace.change('"monitors/_shared", ', "")
         for name in BOTH:
             (pair.workspace.root / "monitors" / name / "own.yaml").unlink()
         return pair
@@ -384,9 +353,7 @@ class TestSharedLogin:
 
     @staticmethod
     def made(shared: Pair, name: str = "Relay", port: int = 25) -> int:
-        return shared.north.create(
-            "email-smtp", name=name, billing_plancode="P", hostname="h.example", port=port
-        )
+        return shared.north.create("email-smtp", name=name, hostname="h.example", port=port)
 
     def test_one_id_in_both_is_refused_wherever_manifests_are_read(self, shared: Pair) -> None:
         number = self.made(shared)
@@ -411,7 +378,9 @@ class TestSharedLogin:
         assert shared("plan", "-a", "north").code == 0, "another login has monitors of its own"
 
     def test_a_mistake_of_two_accounts_does_not_stop_the_others(self, shared: Pair) -> None:
-        shared.settings("[accounts.south]", '[accounts.other]\nmanifests = ["o"]\n[accounts.south]')
+        shared.workspace.change(
+            "[accounts.south]", '[accounts.other]\nmanifests = ["o"]\n[accounts.south]'
+        )
         (shared.workspace.root / "o").mkdir()
         text = manifest("email-smtp", "alone", name="Alone")
         (shared.workspace.root / "o" / "alone.yaml").write_text(text)
@@ -420,7 +389,7 @@ class TestSharedLogin:
             self.relay(shared, name, number, 26)
         env = self.SAME | {"OTHER_NAME": SOUTH.username, "OTHER_WORD": SOUTH.password}
         shared("apply", "--all-accounts", "--auto-approve", env=env).expect(7)
-        assert names(shared.south) == ["Alone"]
+        assert shared.south.names() == ["Alone"]
 
     @pytest.mark.parametrize("ids", [True, False])
     def test_import_leaves_what_the_other_has(self, shared: Pair, *, ids: bool) -> None:
@@ -469,7 +438,7 @@ class TestSharedLogin:
         arguments = ("apply", "--all-accounts", "--prune", "--adopt", "--auto-approve")
         assert shared(*arguments, env=self.SAME).code == 0
         assert shared.north.live(number)["port"] == 26
-        assert names(shared.north) == ["Other", "Relay"]
+        assert shared.north.names() == ["Other", "Relay"]
         records = [json.loads(shared.state(name).read_text())["records"] for name in BOTH]
         assert [list(it) for it in records] == [["email-smtp/other"], ["email-smtp/relay"]]
         shared("plan", "--detailed-exitcode", env=self.SAME).expect(0)
@@ -497,7 +466,7 @@ class TestSharedLogin:
         ):
             done = shared(*command, "--auto-approve", "--allow-loss", "5", env=self.SAME)
             assert done.code not in {0, 2}, done.text
-            assert names(shared.north) == ["Other", "Relay"], done.text
+            assert shared.north.names() == ["Other", "Relay"], done.text
         assert "the account south has the same login and may describe monitor" in done.text
         assert "reconciler validate -a south" in done.text
 
@@ -558,7 +527,7 @@ class TestSharedLogin:
         done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
         assert done.code == 5, done.text
         assert "both accounts have the same login" in done.text
-        assert names(shared.north) == []
+        assert shared.north.names() == []
 
     def test_one_file_behind_two_links_is_refused(self, shared: Pair) -> None:
         root = shared.workspace.root
@@ -569,7 +538,7 @@ class TestSharedLogin:
         done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
         assert done.code == 3, done.text
         assert "shared-file: this file is also a manifest of the account" in done.text
-        assert names(shared.north) == []
+        assert shared.north.names() == []
         assert shared("apply", "--all-accounts", "--auto-approve").code == 0
 
     def test_a_state_of_the_other_that_cannot_be_read_is_said(self, shared: Pair) -> None:
@@ -606,7 +575,7 @@ class TestSharedLogin:
         self.relay(shared, "south", made["id"], 26)
         (run,) = shared("history", "-a", "north", "--json", env=self.SAME).json["runs"]
         done = shared("undo", run["id"], "-a", "north", "--auto-approve", env=self.SAME)
-        assert names(shared.north) == ["Relay"], done.text
+        assert shared.north.names() == ["Relay"], done.text
         assert done.code == 0
         assert "email-smtp/relay" not in shared.state("north").read_text().partition('"runs"')[0]
 
@@ -619,7 +588,7 @@ class TestImportBesideSharedManifests:
         pair.workspace.remove("north/own.yaml")
         assert pair("state", "rm", "-a", "north", "email-smtp/own-north").code == 0
         for number in range(6):
-            pair.north.create("email-smtp", name=f"M{number}", billing_plancode="P", hostname="h.x")
+            pair.north.create("email-smtp", name=f"M{number}", hostname="h.x")
         pair("import", "-a", "north").expect(
             0, out="1 monitor already in manifests: not changed.\nImported 7 monitors into 7 files"
         )

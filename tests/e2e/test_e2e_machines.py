@@ -1,27 +1,30 @@
 """Several machines, or several runs on one, that share the state of an account."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
 import socket
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import (
+    Account,
+    Done,
+    Place,
+    Process,
+    Run,
+    Sandbox,
+    Start,
+    Workspace,
+    manifest,
+    monitor,
+)
 
-from reconciler.core.state import from_text
+from reconciler.core.state import State, from_text
 from reconciler.state_store import Key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from conftest import Account, Done, Place, Process, Run, Sandbox, Start, Workspace
-
-    from reconciler.core.state import State
 
 _STORES = ("file", "git", "s3")
 _SECONDS = 45
@@ -306,7 +309,8 @@ def test_lock_broken_in_mid_run_loses_nobodys_records(
     gate.wait()
     refused = both.run(both.other, *_APPLY, "--target", "team=even").expect(8)
     (run,) = re.findall(r"state unlock (\S+)", refused.err)
-    assert both.run(both.other, "state", "unlock", run).code == 0
+    unlocked = (both.run(both.other, "state", "unlock", run).code == 0 for _ in range(9))
+    assert any(unlocked)  # a renewal may come between
     assert both.run(both.other, *_APPLY, "--target", "team=even").code == 0
     gate.open()
     assert first.finish().code in {0, 7}  # it may end before it would have renewed its lock

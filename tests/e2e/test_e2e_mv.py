@@ -1,21 +1,14 @@
 """`reconciler mv`: manifests move, and what they say stays."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from e2e.conftest import manifest
+from e2e.conftest import Account, Run, Sandbox, Workspace, manifest
 
 from reconciler import durable
 
 from documents import check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from conftest import Account, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve")
 HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"

@@ -23,23 +23,19 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from e2e.conftest import SEARCHED, monitor
+from e2e.conftest import SEARCHED, Place, Run, Sandbox, Workspace, monitor
 from store.conftest import BUCKET, WRITER, serving_git
 
 from reconciler import cli
 from reconciler.cli.formats import Subject, formats
 from reconciler.context import SYSTEM, Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from conftest import Place, Run, Sandbox, Workspace
 
 _TOKEN = "t0k3n.of-the_run~Zq7+x/y="
 _PASSWORD = 'pa55 "w0rd" <ü>&/\\+é%'

@@ -1,18 +1,19 @@
-"""What stands on stdout and stderr: for people, for machines, and for no eyes at all."""
-
-from __future__ import annotations
+"""What stands on stdout, stderr and a terminal: for people, for machines, and for no eyes."""
 
 import json
 import os
+import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Fleet, Relays, Run, Sandbox, Start, Workspace, manifest, monitor
 
-if TYPE_CHECKING:
-    from conftest import Run, Sandbox, Workspace
-
+_QUESTION = 'Only "yes" is accepted'
+_LONG = ("--detail", "full")
+_FIRST = ("/monitors/email-smtp/1", {"port": 587})
 _APPLY = ("apply", "--auto-approve")
 
 
@@ -32,40 +33,6 @@ def mixed(workspace: Workspace) -> list[dict[str, Any]]:
         monitor("email-pop", 5),
         monitor("email-round-trip", 6),
     ]
-
-
-def test_plan_as_json(mixed: list[Any], sandbox: Sandbox) -> None:
-    account = sandbox(*mixed)
-    done = account.run("plan", "--json", "--detailed-exitcode").expect(2)
-    plan = done.json
-    assert plan["summary"] == {
-        "create": 0,
-        "update": 3,
-        "delete": 0,
-        "unchanged": 1,
-        "unmanaged": 2,
-        "excluded": 0,
-        "refused": 0,
-        "untracked": 0,
-    }
-    addresses = [change["address"] for change in plan["changes"]]
-    assert addresses == ["email-imap/relay", "email-smtp/backup", "email-smtp/relay"]
-    assert plan["changes"][2]["request"] == {
-        "method": "PATCH",
-        "path": "/monitors/email-smtp/1",
-        "body": {"port": 587},
-    }
-    assert plan["changes"][2]["origin"] == {"path": "monitors/a.yaml", "document": 0, "line": 1}
-
-
-def test_plan_as_json_with_a_refusal_is_still_one_document(
-    workspace: Workspace, mixed: list[Any], sandbox: Sandbox, run: Run
-) -> None:
-    workspace.describe("email-smtp", "odd", 99)
-    done = run("plan", "--json", env=sandbox(*mixed).env).expect(5)
-    (refusal,) = done.json["refusals"]
-    assert refusal["address"] == "email-smtp/odd"
-    assert refusal["origin"]["path"] == "monitors/odd.yaml"
 
 
 @pytest.mark.parametrize(
@@ -93,55 +60,6 @@ def test_apply_as_json_without_changes(mixed: list[Any], sandbox: Sandbox) -> No
     done = account.apply("--json", "--target", "email-pop/same").expect(0)
     assert done.json["outcomes"] == []
     assert done.json["exit_code"] == 0
-
-
-@pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
-def test_show_requests_prints_them_exactly(
-    command: list[str], mixed: list[Any], sandbox: Sandbox, run: Run
-) -> None:
-    done = run(*command, "--show-requests", env=sandbox(*mixed).env)
-    assert done.code == 0
-    assert (
-        "  ~ email-imap/relay (id 3, monitors/c.yaml:1)\n"
-        '      note: "old" → "new"\n'
-        "      PATCH /monitors/email-imap/3\n"
-        '      {"note": "new"}\n'
-    ) in done.out
-
-
-def test_requests_are_not_shown_unasked(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
-    assert "PATCH" not in run("plan", env=sandbox(*mixed).env).out
-
-
-@pytest.mark.parametrize(
-    ("targets", "expected", "left_out"),
-    [
-        (["email-smtp/relay"], ["/monitors/email-smtp/1"], 3),
-        (["email-smtp/*"], ["/monitors/email-smtp/1", "/monitors/email-smtp/2"], 2),
-        (["*/relay"], ["/monitors/email-imap/3", "/monitors/email-smtp/1"], 2),
-        (["team=web"], ["/monitors/email-smtp/2"], 3),
-        (["team=web", "email-imap/*"], ["/monitors/email-imap/3", "/monitors/email-smtp/2"], 2),
-        (["email-smtp/r?lay"], ["/monitors/email-smtp/1"], 3),
-    ],
-    ids=lambda value: ",".join(value) if isinstance(value, list) else None,
-)
-def test_targets_choose_what_is_sent_and_the_rest_is_counted(
-    targets: list[str], expected: list[str], left_out: int, mixed: list[Any], sandbox: Sandbox
-) -> None:
-    account = sandbox(*mixed)
-    flags = [word for target in targets for word in ("--target", target)]
-    done = account.apply(*flags).expect(0)
-    assert sorted(path for path, _ in account.patches()) == expected
-    assert f"{left_out} not targeted." in done.out
-
-
-def test_monitors_without_a_manifest_are_counted_and_never_touched(
-    mixed: list[Any], sandbox: Sandbox
-) -> None:
-    account = sandbox(*mixed)
-    done = account.run("plan")
-    assert "2 email monitors in AlertSite without a manifest: never touched." in done.out
-    assert "not targeted" not in done.out
 
 
 def test_progress_names_each_change_on_stderr(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
@@ -255,15 +173,234 @@ def test_json_stays_on_one_stream_when_everything_else_is_talkative(
     assert json.loads(done.out)["summary"]["done"] == 3
 
 
-@pytest.mark.parametrize("command", [("plan",), ("plan", "--json"), ("apply", "--json")])
-def test_what_is_approved_is_shown_as_it_is(
-    command: tuple[str, ...], workspace: Workspace, sandbox: Sandbox
+@pytest.fixture
+def account(relays: Relays) -> Account:
+    """An account with one monitor, which one manifest wants to change."""
+    return relays(1)
+
+
+@pytest.mark.parametrize("arguments", [["-v", "plan"], ["plan", "-v"], ["plan", "--verbose"]])
+def test_verbose_shows_each_request_before_and_behind_the_command(
+    arguments: list[str], account: Account
 ) -> None:
-    """An error hides what may be a login in a URL; a value is what it is."""
-    old, new = (f"See http://x:y@w.example/x?page={number} (a)" for number in (1, 2))
-    workspace.describe("email-smtp", "a", 1, note=new)
-    account = sandbox(monitor("email-smtp", 1, note=old))
-    flags = ("--auto-approve",) if command[0] == "apply" else ()
-    done = account.run(*command, *flags).expect(0, text=new)
-    if command != ("plan", "--json"):
-        assert f'note: "{old}" → "{new}"' in done.text
+    done = account.run(*arguments)
+    shown = [line for line in done.err.splitlines() if "/access-tokens" in line or "GET" in line]
+    expected = [r"POST /access-tokens: 200, \d.* m?s", r"GET /monitors: 200, \d.* m?s"]
+    assert len(shown) == len(account.calls()) == 2
+    assert [line for line, form in zip(shown, expected, strict=True) if re.fullmatch(form, line)]
+    assert "GET /monitors" not in done.out
+
+
+def test_verbose_shows_no_secret(account: Account) -> None:
+    name = account.env["ALERTSITE_PASSWORD"]
+    done = account.run("plan", "-v")
+    assert (done.code, name in done.text) == (0, False)
+
+
+@pytest.mark.parametrize("arguments", [["-q", "plan"], ["plan", "-q"], ["plan", "--quiet"]])
+def test_quiet_leaves_the_result_and_nothing_else(arguments: list[str], account: Account) -> None:
+    done = account.run(*arguments)
+    assert done.err == ""
+    assert "Plan: 0 to add, 1 to change" in done.out
+
+
+def test_quiet_keeps_errors(account: Account) -> None:
+    done = account.run("plan", "-q", "--target", "nothing")
+    assert (done.code, done.err.startswith("Error: the target nothing matches")) == (64, True)
+
+
+def test_quiet_apply_is_quiet(account: Account) -> None:
+    done = account.run("apply", "-q", "--auto-approve")
+    assert (done.code, done.err) == (0, "")
+    assert "Apply complete!" in done.out
+
+
+def test_verbose_and_quiet_exclude_each_other(run: Run) -> None:
+    run("-q", "plan", "-v").expect(64, err="-v and -q cannot be used together.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "is_coloured"),
+    [
+        (["plan"], {}, False),
+        (["plan"], {"CLICOLOR_FORCE": "1"}, True),
+        (["plan"], {"CLICOLOR_FORCE": "0"}, False),
+        (["plan"], {"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False),
+        (["plan", "--no-color"], {"CLICOLOR_FORCE": "1"}, False),
+        (["--no-color", "plan"], {"CLICOLOR_FORCE": "1"}, False),
+    ],
+)
+def test_colour_outside_of_a_terminal(
+    arguments: list[str], env: dict[str, str], account: Account, *, is_coloured: bool
+) -> None:
+    assert ("\x1b[" in account.run(*arguments, env=env).out) is is_coloured
+
+
+@pytest.fixture
+def pager(tmp_path: Path) -> dict[str, str]:
+    """A pager that says that it is one, and shows all at once."""
+    script = tmp_path / "pager"
+    script.write_text("#!/bin/sh\necho BEGIN PAGER\ncat\necho END PAGER\n")
+    script.chmod(0o755)
+    return {"PAGER": str(script)}
+
+
+@pytest.fixture
+def many(workspace: Workspace, sandbox: Sandbox) -> Account:
+    """Thirty monitors that are to change in the same way, and lose nothing by it."""
+    texts = [manifest("email-smtp", f"relay-{n:02}", n, timeout=33) for n in range(1, 31)]
+    workspace.write("fleet.yaml", "---\n".join(texts))
+    return sandbox(*(monitor("email-smtp", n, timeout=30) for n in range(1, 31)))
+
+
+def paged(screen: str) -> str:
+    """What the pager has shown."""
+    return screen.partition("BEGIN PAGER")[2].partition("END PAGER")[0]
+
+
+def test_what_does_not_fit_on_the_terminal_goes_to_the_pager(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal("plan", *_LONG, env=many.env | pager)
+    assert session.finish() == 0
+    shown = paged(session.screen)
+    assert shown.count("timeout:") == 30
+    assert "Plan: 0 to add, 30 to change" in shown
+
+
+_NO_PAGER: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "it fits": ((), {}),
+    "the flag": ((*_LONG, "--no-pager"), {}),
+    "a pipeline": (_LONG, {"CI": "true"}),
+    "none": (_LONG, {"PAGER": ""}),
+    "a simple terminal": (_LONG, {"TERM": "dumb"}),
+}
+
+
+@pytest.mark.parametrize(("flags", "env"), _NO_PAGER.values(), ids=_NO_PAGER)
+def test_where_there_is_no_pager(
+    flags: tuple[str, ...],
+    env: dict[str, str],
+    many: Account,
+    terminal: Callable[..., Any],
+    pager: dict[str, str],
+) -> None:
+    session = terminal("plan", *flags, env=many.env | pager | env)
+    assert session.finish() == 0
+    assert "PAGER" not in session.screen
+    assert "Plan: 0 to add, 30 to change" in session.screen
+
+
+def test_less_is_the_pager_if_none_is_set(many: Account, terminal: Callable[..., Any]) -> None:
+    session = terminal("plan", *_LONG, env=many.env)
+    session.wait_for("\n:")
+    session.type("q")
+    assert session.finish() == 0
+    assert "\x1b[32m33" in session.screen
+
+
+def test_apply_pages_and_then_asks_with_the_summary_again(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal("apply", *_LONG, env=many.env | pager)
+    session.wait_for(_QUESTION)
+    assert paged(session.screen).count("timeout:") == 30
+    after = session.screen.partition("END PAGER")[2]
+    assert "Plan: 0 to add, 30 to change, 0 to destroy." in after
+    assert "timeout: " not in after
+    session.type("yes\n")
+    assert session.finish() == 0
+    assert len(many.patches()) == 30
+
+
+def test_without_a_question_there_is_no_pager(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal(*_APPLY, *_LONG, env=many.env | pager)
+    assert session.finish() == 0
+    assert "PAGER" not in session.screen
+
+
+def test_no_secret_reaches_the_pager(
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    secret = "correct-horse-battery-staple"
+    monitors = fleet(30)
+    monitors[7]["hostname"] = f"{secret}.example.com"
+    account = sandbox(*monitors)
+    session = terminal("plan", *_LONG, env=account.env | pager | {"RECONCILER_SECRET_KEY": secret})
+    assert session.finish() == 0
+    assert "hostname:" in paged(session.screen)
+    assert secret not in session.screen
+
+
+def test_progress_is_one_line_that_changes_on_a_terminal(
+    relays: Relays, terminal: Callable[..., Any]
+) -> None:
+    account = relays(3, faults=["PATCH */2 status=400"])
+    session = terminal(*_APPLY, env=account.env)
+    assert session.finish() == 7
+    assert "\r\x1b[K[1/3] " in session.screen
+    assert "\r\x1b[K[3/3] 1 failed, " in session.screen
+    assert "[3/3] 1 failed" in session.screen
+    assert "\r\x1b[K" in session.screen.partition("[3/3] 1 failed")[2]
+    assert "email-smtp/relay-02: failed\r\n" in session.screen
+
+
+def test_progress_of_many_is_a_line_now_and_then_elsewhere(relays: Relays) -> None:
+    account = relays(120, faults=["PATCH */33 status=400"])
+    done = account.apply("--allow-loss", "120").expect(7)
+    lines = [line for line in done.err.splitlines() if line.startswith("[")]
+    assert len(lines) == 2
+    assert any(line.endswith("email-smtp/relay-33: failed") for line in lines)
+    assert any(line.startswith("[100/120] ") for line in lines)
+
+
+def test_a_run_ends_with_its_id_and_how_long_it_took(relays: Relays, run: Run) -> None:
+    done = run(*_APPLY, "--json", env=relays(1).env)
+    last = done.err.splitlines()[-1]
+    name = done.json["run"]
+    assert re.fullmatch(rf"Run {name} took [0-9.]+ m?s\. To undo it: reconciler undo {name}", last)
+
+
+def test_failures_stand_last_and_what_is_done_is_counted(relays: Relays) -> None:
+    account = relays(30, faults=["PATCH */3 status=400"])
+    done = account.apply("--allow-loss", "30").expect(7)
+    result = done.out[done.out.index("  ! email-smtp/relay-03 failed") :]
+    assert "relay-04" not in result
+    assert "Of 30 changes: 29 done, 1 failed." in result
+
+
+def test_lost_stderr_does_not_lose_the_result(relays: Relays, start: Start) -> None:
+    account = relays(4, faults=["PATCH * delay=0.2"])
+    process = start(*_APPLY, "--parallelism", "1", "--json", env=account.env)
+    process.read_until("[1/4]")
+    process.popen.stderr.close()
+    out, _ = process.popen.communicate()
+    assert '"done": 4' in out
+    assert process.popen.returncode == 0
+    assert set(account.ports().values()) == {587}
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+def test_closed_stream_does_not_stop_an_apply(
+    closed: str,
+    workspace: Workspace,
+    base_env: dict[str, str],
+    executable: list[str],
+    relays: Relays,
+) -> None:
+    account = relays(1)
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *executable, *_APPLY],
+        cwd=workspace.root,
+        env=base_env | account.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=45,
+        check=False,
+    )
+    assert "unexpected error" not in done.stderr
+    assert done.returncode == 0
+    assert account.patches() == [_FIRST]

@@ -1,24 +1,19 @@
 """The pipeline files that are shipped: linted as their platforms would read them, or run."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import kubernetes_validate
 import pytest
+from e2e.conftest import Account, Relays, Run, Workspace
 from ruamel.yaml import YAML
 
 from reconciler.errors import ExitCode
 
 from programs import TOOLS, check
-
-if TYPE_CHECKING:
-    from conftest import Account, Relays, Run, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _TEMPLATES = _ROOT / "reconciler" / "templates"
@@ -117,14 +112,9 @@ class Job(NamedTuple):
 
 
 @pytest.fixture
-def job(relays: Relays, workspace: Workspace, base_env: dict[str, str]) -> Job:
+def job(relays: Relays, workspace: Workspace, base_env: dict[str, str], tools: Path) -> Job:
     """Three changed monitors, and a shell that has the tool and the login."""
     account = relays(3)
-    tools = workspace.root / "tools"
-    tools.mkdir()
-    command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
-    (tools / "reconciler").write_text(command, encoding="utf-8")
-    (tools / "reconciler").chmod(0o755)
     env = {**base_env, **account.env, "CI": "true", "GITHUB_REPOSITORY": "example/monitors"}
     env |= {"PATH": f"{tools}{os.pathsep}{env['PATH']}", "GITHUB_REF": "refs/pull/7/merge"}
     return Job(account, Shell(workspace.root, env))
@@ -314,17 +304,12 @@ def test_a_new_repository_has_the_hooks() -> None:
 
 
 def test_the_hooks_run_in_a_repository(
-    tmp_path: Path, base_env: dict[str, str], workspace: Workspace
+    tmp_path: Path, base_env: dict[str, str], workspace: Workspace, tools: Path
 ) -> None:
     """With `language: system`, so that pre-commit makes no environment; all else is as shipped."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / ".pre-commit-hooks.yaml").write_bytes((_ROOT / ".pre-commit-hooks.yaml").read_bytes())
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
-    (tools / "reconciler").write_text(command, encoding="utf-8")
-    (tools / "reconciler").chmod(0o755)
     env = {**base_env, "PATH": f"{tools}{os.pathsep}{base_env['PATH']}"}
     env |= {
         f"GIT_{role}_{key}": "example@example.com"

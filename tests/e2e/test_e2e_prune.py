@@ -1,18 +1,12 @@
 """Monitors without a manifest, lifecycle and former names, down to the requests."""
 
-from __future__ import annotations
-
+import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Done, Fleet, Sandbox, Workspace, manifest, monitor
 
-if TYPE_CHECKING:
-    from conftest import Account, Done, Sandbox, Workspace
-
-_LOGIN = "POST /access-tokens"
-_READ = "GET /monitors"
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
 _SMTP = "email-smtp"
@@ -100,6 +94,32 @@ class TestPruning:
         again = fleet.run(*_PRUNE)
         assert "No changes. 1 unchanged." in again.out
         assert fleet.sent() == []
+
+    def test_an_orphan_is_listed_each_time_until_it_is_forgotten(self, fleet: Fleet) -> None:
+        fleet.begin("one", "two", "three")
+        fleet.remove("two", "three")
+        fleet.account.delete(2)
+        orphan = (
+            "  . email-smtp/three (id 3) orphan: no manifest; left as it is. Retire it with "
+            "--prune, or forget it with: reconciler state rm email-smtp/three\n"
+        )
+        gone = (
+            "  . email-smtp/two (id 2) forgotten: its monitor is gone, has another type, or is "
+            "bound to another address or account\n"
+        )
+        assert fleet.run("plan").out == f"{gone}{orphan}\nNo changes. 1 unchanged.\n"
+        for _ in range(2):
+            assert orphan in fleet.run(*_APPLY).out
+        assert fleet.run("plan").out == f"{orphan}\nNo changes. 1 unchanged.\n"
+        assert "orphan" not in fleet.run("plan", "--target", "*/one").out
+        forgotten = fleet.run("state", "rm", "email-smtp/three")
+        assert (forgotten.code, forgotten.err) == (0, "Forgot email-smtp/three.\n")
+        assert fleet.run("plan").out == (
+            "No changes. 1 unchanged.\n"
+            "1 email monitor in AlertSite without a manifest: never touched.\n"
+            "  Three (id 3)\n"
+        )
+        assert fleet.account.live(3)["name"] == "Three"
 
     def test_a_flag_keeps_addresses_and_globs(self, fleet: Fleet) -> None:
         fleet.begin("a", "b-1", "b-2", "c", "d")
@@ -388,6 +408,9 @@ class TestReplacing:
         assert "- email-smtp/a (id 1): replaced, deleted last" in done.out
         assert fleet.sent() == ["POST /monitors/email-imap", "DELETE /monitors/1"]
         assert fleet.records().keys() == {"email-imap/a", "email-smtp/b"}
+        calls = fleet.account.calls()
+        post = calls.index("POST /monitors/email-imap")
+        assert "GET /monitors" in calls[post : calls.index("DELETE /monitors/1")]
         assert "No changes. 2 unchanged." in fleet.run("plan").out
 
     def test_without_pruning_the_old_one_is_left(self, fleet: Fleet) -> None:
@@ -491,3 +514,108 @@ def test_a_state_none_of_whose_monitors_is_there_is_of_another_account(fleet: Fl
     fleet.write("a")
     done = fleet.run("plan", "--target", "email-smtp/a")
     assert "+ email-smtp/a" in done.out
+
+
+@pytest.fixture
+def orphaned(workspace: Workspace, sandbox: Sandbox) -> Account:
+    """Two monitors that were applied; one has no manifest any more."""
+    workspace.write("a.yaml", manifest("email-smtp", "stays", 1))
+    workspace.write("b.yaml", manifest("email-smtp", "gone", 2))
+    account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
+    assert account.apply().code == 0
+    workspace.remove("b.yaml")
+    return account
+
+
+def settings(workspace: Workspace, text: str) -> None:
+    """Sets what stands at the top of the project's file; the rest of it stays."""
+    path = workspace.root / "reconciler.toml"
+    rest = path.read_text() if path.exists() else ""
+    path.write_text(text + rest[rest.find("[") :] if "[" in rest else text)
+
+
+def test_prune_can_be_set_once_for_all(orphaned: Account, workspace: Workspace) -> None:
+    settings(workspace, "prune = true\n")
+    assert "1 to destroy" in orphaned.run("plan").out
+    assert "No changes." in orphaned.run("plan", "--no-prune").out
+    why = orphaned.run("why", "email-smtp/gone")
+    assert "unless apply --prune" not in why.out
+    assert orphaned.run("plan", "--out", "p.json").code == 0
+    saved = json.loads((workspace.root / "p.json").read_text())
+    assert saved["basis"]["prune"] is True
+    assert orphaned.run("apply", "p.json", "--no-prune").code == 64
+    settings(workspace, "prune = false\n")
+    assert orphaned.run("apply", "p.json").code == 0
+    assert [item["id"] for item in orphaned.monitors()] == [1]
+
+
+def test_a_saved_plan_that_prunes_nothing_stays_so(orphaned: Account, workspace: Workspace) -> None:
+    assert orphaned.run("plan", "--out", "p.json").code == 0
+    settings(workspace, "prune = true\n")
+    assert orphaned.run("apply", "p.json").code == 0
+    assert [item["id"] for item in orphaned.monitors()] == [1, 2]
+    assert orphaned.apply("--no-prune").code == 0
+    assert len(orphaned.monitors()) == 2
+    assert orphaned.apply().code == 0
+    assert len(orphaned.monitors()) == 1
+
+
+@pytest.mark.parametrize("value", ['"yes"', "1", "[]"])
+def test_prune_is_a_switch(value: str, orphaned: Account, workspace: Workspace) -> None:
+    settings(workspace, f"prune = {value}\n")
+    orphaned.run("plan").expect(3, err="prune must be true or false")
+
+
+class TestRenames:
+    def rename(self, workspace: Workspace, **names: str) -> None:
+        """Writes manifests by name; `new=old` says that `new` was called `old`."""
+        texts = []
+        for name, old in names.items():
+            text = manifest(_SMTP, name, name=f"Monitor {old}", port=587)
+            texts.append(
+                text.replace(f"  name: {name}\n", f"  name: {name}\n  previously: [{old}]\n", 1)
+                if old != name
+                else text
+            )
+        workspace.write("all.yaml", "---\n".join(texts))
+
+    @pytest.mark.parametrize(
+        "names",
+        [{"b": "a", "c": "b"}, {"a": "b", "b": "a"}, {"b": "a", "c": "b", "a": "c"}],
+        ids=["chain", "swap", "cycle"],
+    )
+    def test_chains_and_swaps_are_one_permutation(
+        self, names: dict[str, str], workspace: Workspace, sandbox: Sandbox
+    ) -> None:
+        olds = sorted(names.values())
+        self.rename(workspace, **{name: name for name in olds})
+        account = sandbox()
+        assert account.apply().code == 0
+        ids = workspace.bound()
+        calls = len(account.requests("POST"))
+        self.rename(workspace, **names)
+        for _ in range(2):
+            account.apply("--prune").expect(0, out="Resources: 0 added, 0 changed, 0 destroyed.")
+            now = workspace.bound()
+            assert now == {name: ids[old] for name, old in names.items()}
+        posts = account.requests("POST")[calls:]
+        assert all(entry["path"] == "/access-tokens" for entry in posts)
+
+    def test_names_that_cross_exchange_no_new_monitors(
+        self, workspace: Workspace, sandbox: Sandbox
+    ) -> None:
+        """Each of two new manifests lists the other's name among its former ones."""
+        texts = []
+        for name, former in (("b", "c, a"), ("c", "a, b")):
+            text = manifest(_SMTP, name, name=f"Monitor {name}")
+            line = f"  name: {name}\n"
+            texts.append(text.replace(line, f"{line}  previously: [{former}]\n", 1))
+        workspace.write("all.yaml", "---\n".join(texts))
+        account = sandbox()
+        for _ in range(2):
+            assert account.apply().code == 0
+            names = {item["id"]: item["name"] for item in account.monitors()}
+            assert {name: names[number] for name, number in workspace.bound().items()} == {
+                "b": "Monitor b",
+                "c": "Monitor c",
+            }

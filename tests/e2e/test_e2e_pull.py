@@ -1,17 +1,11 @@
 """Pulling drift into the manifests, as a person does it in a git repository."""
 
-from __future__ import annotations
-
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Run, Sandbox, Workspace
+from e2e.conftest import Account, Run, Sandbox, Workspace, manifest, monitor
 
 SMTP = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json

@@ -1,7 +1,5 @@
 """What a release is made of: linted as its platforms would read it, or built."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

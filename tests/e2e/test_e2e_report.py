@@ -1,20 +1,14 @@
 """The fleet on one page, and plans as pages, from the command line."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from e2e.conftest import monitor
+from e2e.conftest import Relays, Run, Workspace, monitor
 
 from reconciler.schema import schema_folder
 
 from documents import check
 from markup import Page
-
-if TYPE_CHECKING:
-    from e2e.conftest import Relays, Run, Workspace
 
 
 def read(workspace: Workspace, name: str) -> Page:

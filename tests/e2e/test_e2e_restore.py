@@ -1,21 +1,15 @@
 """A revert is an undo: a field that leaves its manifest goes back to what it was before Git."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Done, Run, Sandbox, Workspace, manifest, monitor
+
+from reconciler.context import Clock
 
 from documents import check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Run, Sandbox, Workspace
-
-    from reconciler.context import Clock
 
 _APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"

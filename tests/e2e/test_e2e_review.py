@@ -1,12 +1,14 @@
 """Comments, labels, issues and reviewed plans, on servers that answer as GitHub and GitLab do."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from e2e.conftest import Done, Relays, Run, Workspace
 
+from reconciler.context import Clock
 from reconciler.core.diff import FieldChange
 from reconciler.core.drift import Drift, Drifted
 from reconciler.core.model import Account as AccountName
@@ -15,14 +17,6 @@ from reconciler.render.view import View
 
 import platforms
 from platforms import GitHub, GitLab, Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from conftest import Done, Relays, Run, Workspace
-
-    from reconciler.context import Clock
 
 _STRANGER = {"github": "somebody", "gitlab": 1}
 _SHA = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

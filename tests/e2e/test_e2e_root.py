@@ -1,17 +1,11 @@
 """The root of a repository: found upwards, so that the working folder changes nothing."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
-from e2e.conftest import manifest, monitor
-
-if TYPE_CHECKING:
-    from conftest import Account, Run, Sandbox, Workspace
+from e2e.conftest import Account, Run, Sandbox, Workspace, manifest, monitor
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """The sandbox command, and the embedded sandbox, when they cannot start."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal
 import socket
 import urllib.request
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from e2e.conftest import Fleet, Run, Start, Workspace
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Fleet, Run, Start, Workspace
+_APPLY = ("apply", "--auto-approve")
 
 
 def test_it_prints_what_points_other_commands_at_it(start: Start, run: Run, fleet: Fleet) -> None:
@@ -104,3 +100,21 @@ def test_without_the_packages_of_the_sandbox(
         done = run_process(command, env={"PYTHONPATH": str(tmp_path)})
         assert done.code == 3
         assert "Install reconciler again, with all its dependencies." in done.err
+
+
+def test_sandbox_command_serves_seed_faults_and_log(
+    workspace: Workspace, start: Start, run: Run
+) -> None:
+    workspace.describe("email-smtp", "one", 7, port=587)
+    seed = '[{"id": 7, "type": "email-smtp", "name": "Monitor", "port": 25}]'
+    (workspace.root / "seed.json").write_text(seed, encoding="utf-8")
+    rule = "PATCH * status=503 retry-after=0 times=1"
+    files = ("--seed-file", "seed.json", "--request-log", "requests.jsonl")
+    server = start("sandbox", "--port", "0", *files, "--fault", rule)
+    exports = server.read_until("PASSWORD", stream="stdout").splitlines()
+    env = dict(line.removeprefix("export ").split("=", 1) for line in exports)
+    assert run(*_APPLY, env=env).code == 0
+    log = (workspace.root / "requests.jsonl").read_text(encoding="utf-8")
+    assert log.count('"PATCH"') == 2
+    assert '"password": "***"' in log
+    assert server.finish(signal.SIGTERM).code == 0

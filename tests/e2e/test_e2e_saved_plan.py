@@ -1,36 +1,20 @@
 """A plan that was reviewed: written down, shown, and applied as far as nothing has moved since."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import jsonschema
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Fleet, Relays, Run, Sandbox, Workspace, manifest, monitor
 
-from reconciler.schema import schema_folder
+from documents import check
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Fleet, Relays, Run, Sandbox, Workspace
-
-_APPLY = ("apply", "--auto-approve")
+_SMTP = "email-smtp"
 _OUT = ("plan", "--out", "p.json")
-
-
-def _writes(account: Account, since: int = 0) -> list[str]:
-    """The requests after so many that change something."""
-    return [call for call in account.calls()[since:] if call.startswith(("PATCH", "POST /mon"))]
-
-
-def _check(value: Any, schema: str) -> None:
-    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
 
 
 def test_what_moved_is_refused_and_the_rest_is_applied_once(relays: Relays) -> None:
@@ -49,25 +33,25 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(relays: Relays) -> N
     told = "Of 3 changes: 2 done, 1 moved. Make a new plan for what has changed meanwhile.\n"
     assert told in first.out
     written = [f"PATCH /monitors/email-smtp/{number}" for number in (1, 3)]
-    assert sorted(_writes(account, reviewed)) == written
+    assert sorted(account.writes(reviewed)) == written
 
     again = account.run("apply", "p.json", "--json")
     assert again.code == again.json["exit_code"] == 5
-    _check(again.json, "result")
+    check(again.json, "result")
     (outcome,) = again.json["outcomes"]
     assert (outcome["address"], outcome["status"]) == ("email-smtp/relay-02", "moved")
     assert outcome["moved"] == [{"field": "port", "planned": 587, "has": 2525}]
     assert "2 changes of the plan were already made.\n" in again.err
-    assert sorted(_writes(account, reviewed)) == written
+    assert sorted(account.writes(reviewed)) == written
 
     account.edit("email-smtp", 2, port=25)
     undone = len(account.calls())
     account.run("apply", "p.json").expect(0, out="0 added, 1 changed, 0 destroyed")
-    assert _writes(account, undone) == ["PATCH /monitors/email-smtp/2"]
+    assert account.writes(undone) == ["PATCH /monitors/email-smtp/2"]
 
     done = len(account.calls())
     account.run("apply", "p.json").expect(0, err="3 changes of the plan were already made.\n")
-    assert _writes(account, done) == []
+    assert account.writes(done) == []
     assert set(account.ports().values()) == {587}
 
 
@@ -81,7 +65,7 @@ def test_all_or_nothing(relays: Relays) -> None:
     assert "relay-02 moved: port changed in AlertSite" in done.err
     assert "planned 587, AlertSite now has 2525" in done.err
     assert "nothing is applied" in done.err
-    assert _writes(account, reviewed) == []
+    assert account.writes(reviewed) == []
     account.edit("email-smtp", 2, port=25)
     assert account.run("apply", "p.json", "--all-or-nothing").code == 0
     assert set(account.ports().values()) == {587}
@@ -239,7 +223,7 @@ def test_made_from_something_else_is_refused_by_name(
     assert "changed since the plan was made" in refused()
     workspace.replace("fleet.yaml", "name: relay-01\n  labels: {a: b}", "name: relay-01 # same")
 
-    assert _writes(account, calls) == _writes(other) == []
+    assert account.writes(calls) == other.writes() == []
     assert account.run("apply", "p.json").code == 0
 
 
@@ -332,7 +316,7 @@ def test_plan_json_is_not_for_applying(workspace: Workspace, relays: Relays) -> 
     assert done.code == 3
     assert "is output of plan --json, which cannot be applied" in done.err
     assert "Make a plan to apply with: reconciler plan --out FILE" in done.err
-    assert _writes(account) == []
+    assert account.writes() == []
 
 
 def test_plan_that_holds_a_refusal_is_not_written(workspace: Workspace, relays: Relays) -> None:
@@ -403,7 +387,7 @@ def test_link_is_followed_and_an_older_plan_replaced(workspace: Workspace, relay
     (workspace.root / "p.json").symlink_to("real.json")
     assert account.run(*_OUT).code == 0
     assert (workspace.root / "p.json").is_symlink()
-    _check(json.loads((workspace.root / "real.json").read_text(encoding="utf-8")), "plan")
+    check(json.loads((workspace.root / "real.json").read_text(encoding="utf-8")), "plan")
     assert account.run("apply", "p.json").code == 0
 
 
@@ -445,7 +429,7 @@ def test_shown_without_network_credentials_or_manifests(
     assert '      PATCH /monitors/email-smtp/1\n      {"port": 587}\n' in requests.out
     as_json = run("show", "p.json", "--json", env=closed)
     assert as_json.json == json.loads(path.read_text(encoding="utf-8"))
-    _check(as_json.json, "plan")
+    check(as_json.json, "plan")
     assert account.calls()[calls:] == []
 
 
@@ -454,7 +438,7 @@ def test_plan_without_changes_can_be_saved_and_applied(fleet: Fleet, sandbox: Sa
     account = sandbox({**seed, "port": 587})
     assert account.run(*_OUT, "--json", "--detailed-exitcode").json["changes"] == []
     account.run("apply", "p.json").expect(0, out="0 added, 0 changed, 0 destroyed")
-    assert _writes(account) == []
+    assert account.writes() == []
 
 
 @pytest.mark.parametrize("undone", ["a hand moves it", "its record is gone"])
@@ -494,3 +478,84 @@ def test_a_monitor_that_was_not_switched_off_is_not_called_switched_off(
     assert account.run("state", "rm", "email-smtp/old").code == 0
     account.run("apply", "plan.json").expect(5, text="enabled: no manifest sets this any more")
     assert account.live(1)["enabled"] is True
+
+
+_ALLOWED = ("apply", "p.json", "--allow-different-manifests")
+
+
+def test_what_both_ask_for_is_applied_if_that_is_allowed(
+    workspace: Workspace, relays: Relays
+) -> None:
+    account = relays(4)
+    assert account.run(*_OUT).code == 0
+    workspace.write(
+        "fleet.yaml",
+        "---\n".join(
+            (
+                manifest("email-smtp", "relay-01", 1, port=587),
+                manifest("email-smtp", "relay-02", 2, port=25),  # as AlertSite has it
+                manifest("email-smtp", "relay-03", 3),  # the field is not named any more
+            )
+        ),
+    )
+    assert account.run("apply", "p.json").code == 5
+    assert account.patches() == []
+
+    done = account.run(*_ALLOWED, "--json")
+    assert "Allowed in this run" in done.err
+    assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})], done.text
+    assert done.code == 7
+    outcomes = {item["address"]: item for item in done.json["outcomes"]}
+    assert {key: item["status"] for key, item in outcomes.items()} == {
+        "email-smtp/relay-01": "done",
+        "email-smtp/relay-02": "moved",
+        "email-smtp/relay-03": "moved",
+        "email-smtp/relay-04": "moved",
+    }
+    assert outcomes["email-smtp/relay-02"]["message"].startswith("port: the manifest here says")
+    assert outcomes["email-smtp/relay-04"]["message"] == "it has no manifest here"
+
+
+def test_a_deletion_that_the_manifests_no_longer_ask_for_is_not_made(
+    workspace: Workspace, relays: Relays
+) -> None:
+    account = relays(2)
+    assert account.apply().code == 0
+    workspace.write("fleet.yaml", manifest("email-smtp", "relay-01", 1, port=587))
+    assert account.run(*_OUT, "--prune").code == 0
+    workspace.write("more.yaml", manifest("email-smtp", "relay-02", 2, port=587))
+    account.run(*_ALLOWED).expect(5, out="it has a manifest here")
+    assert len(account.monitors()) == 2
+
+
+def test_a_plan_that_was_made_under_another_budget_is_refused(
+    workspace: Workspace, relays: Relays
+) -> None:
+    account = relays(2)
+    settings = workspace.root / "reconciler.toml"
+    assert account.run(*_OUT).code == 0
+    text = 'timeout = "5s"\n' + settings.read_text()  # says nothing of what is to be done
+    settings.write_text(text.replace("percent = 100", "percent = 90"), encoding="utf-8")
+    done = account.run("apply", "p.json")
+    assert done.code == 5
+    assert "reconciler.toml has changed since the plan was made" in done.err
+    assert "folder without a commit" not in done.err  # neither is of one
+    assert "check out the commit" not in done.err
+    settings.write_text(text, encoding="utf-8")
+    assert account.run("apply", "p.json").code == 0
+
+
+def test_the_flag_is_for_a_saved_plan(run: Run, tmp_path: Path) -> None:
+    done = run("apply", "--allow-different-manifests", cwd=tmp_path)
+    assert done.code == 64
+    assert "--allow-different-manifests needs FILE" in done.err
+
+
+def test_a_plan_is_used_once(workspace: Workspace, sandbox: Sandbox) -> None:
+    workspace.describe(_SMTP, "new", name="New")
+    account = sandbox()
+    assert account.run("plan", "--out", "p.json").code == 0
+    assert account.run("apply", "p.json").code == 0
+    account.delete(100001)
+    account.run("apply", "p.json").expect(5, out="deleted since the plan was made")
+    assert account.monitors() == []

@@ -1,18 +1,12 @@
 """Which secrets a manifest may name, and where they may go."""
 
-from __future__ import annotations
-
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Done, Run, Sandbox, Workspace
+from e2e.conftest import Done, Run, Sandbox, Workspace, manifest, monitor
 
 _APPLY = ("apply", "--auto-approve", "--write-secrets")
 _OWN = {"RECONCILER_SECRET_KEY": "own-key-4711", "GITHUB_TOKEN": "ghs-4711", "AWS_X": "aws-4711"}

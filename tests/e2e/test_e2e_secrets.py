@@ -1,26 +1,20 @@
 """Passwords: sent to AlertSite when they change, and written nowhere else."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json
 import re
 import signal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Done, Run, Sandbox, Start, Workspace, manifest, monitor
 
 from reconciler.sandbox import parse_world
 
 from scripted import Answer, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Done, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _SECRET = 'hun&er "2" <é>/+ü\'%'

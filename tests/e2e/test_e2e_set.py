@@ -1,15 +1,9 @@
 """`reconciler set`: fields of many manifests at once."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
+from e2e.conftest import Run, Sandbox, Workspace
 
 from documents import check
-
-if TYPE_CHECKING:
-    from conftest import Run, Sandbox, Workspace
 
 DEFAULTS = """\
 apiVersion: reconciler/v1

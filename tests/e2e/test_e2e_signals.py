@@ -1,32 +1,26 @@
 """What a run tells machines: events, metrics, traces, notifications; none of them stops it."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import monitor
+from e2e.conftest import Fleet, Relays, Run, Sandbox, Start, Workspace, monitor
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from reconciler.context import Clock
 
 import scripted
 from documents import check
 from scripted import Answer, Script
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from conftest import Fleet, Relays, Run, Sandbox, Start, Workspace
-
-    from reconciler.context import Clock
 
 _APPLY = ("apply", "--auto-approve")
 
@@ -426,7 +420,7 @@ class TestTraces:
     ) -> None:
         account = relays(1)
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
-        account.run("plan", env=endpoint | env).expect(0, err=words)
+        assert words in account.run("plan", env=endpoint | env).expect(0).err
         assert server.seen == []
 
 

@@ -1,20 +1,20 @@
 """Where the state is kept, what looks at it and repairs it, and everything wrong with it."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
+from e2e.conftest import Account, Fleet, Relays, Run, Sandbox, Workspace, manifest
+
+from reconciler.context import Clock
 
 from documents import check
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from conftest import Account, Fleet, Relays, Run, Workspace
-
+_SMTP = "email-smtp"
 _APPLY = ("apply", "--auto-approve")
 _CI = {"CI": "1"}
 """So that the state is that of the account, and nobody could be asked."""
@@ -539,3 +539,125 @@ def test_lock_that_is_none(kept: Path, applied: Account) -> None:
         assert lock.read_bytes() == content
         assert applied.run("state", "unlock", "unreadable").code == 0
     assert applied.apply().code == 0
+
+
+_WRONG = {
+    'deadline = "soon"': "deadline is 'soon', which is not a duration\nWrite it as 90s or 3m",
+    'largest_list = "9"': "largest_list is '9', which is not a size\nWrite it as 128MiB or 1GiB",
+    'largest_list = "0MiB"': "largest_list is '0MiB', which is not a size",
+}
+
+
+@pytest.mark.parametrize("setting", _WRONG)
+def test_what_is_no_limit_is_refused(
+    setting: str, workspace: Workspace, fleet: Fleet, run: Run
+) -> None:
+    fleet(1)
+    workspace.settings(setting)
+    run("plan", "--offline", env={"CI": "1"}).expect(3, err=_WRONG[setting])
+
+
+@pytest.fixture
+def mixed(workspace: Workspace, fleet: Fleet) -> list[dict[str, Any]]:
+    """Three updates and three creates; returns the live monitors."""
+    new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
+    workspace.write("new.yaml", "---\n".join(new))
+    return fleet(3)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"about": {"format_version": "1.1"}},
+        {"outcome": "email-smtp/new", "record": {"id": {}}, "replaces": None},
+        {"outcome": "email-smtp/new", "record": {"id": 7}, "replaces": None},
+        {"intent": 5, "creates": None, "replaces": None},
+    ],
+)
+def test_a_damaged_journal_is_named(
+    line: dict[str, Any], kept: Path, mixed: list[Any], sandbox: Sandbox
+) -> None:
+    account = sandbox(*mixed)
+    assert account.apply("--target", "*/relay-01").code == 0
+    state = json.loads(kept.read_bytes())
+    journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
+    head = {"journal": "2.3", "run": "20260101T000000Z-0a1b2c3d"}
+    head |= {name: state[name] for name in ("lineage", "account")}
+    journal.write_text("".join(json.dumps(item) + "\n" for item in (head, line)))
+    for command in (("plan",), _APPLY):
+        account.run(*command).expect(8, err=f"the journal {journal} cannot be used: ")
+
+
+def test_a_state_whose_budget_is_nothing_is_corrupt(
+    kept: Path, mixed: list[Any], sandbox: Sandbox
+) -> None:
+    account = sandbox(*mixed)
+    assert account.apply("--target", "*/relay-01").code == 0
+    kept.write_text(json.dumps(json.loads(kept.read_bytes()) | {"budget": None}))
+    for command in ("plan", "drift"):
+        account.run(command).expect(8, err="the state is corrupt: ")
+
+
+# clocks
+
+
+def test_clock_that_was_ahead_in_an_earlier_run(
+    kept: Path, mixed: list[Any], sandbox: Sandbox
+) -> None:
+    account = sandbox(*mixed)
+    assert account.apply().code == 0
+    ahead = re.sub(r"\d{4}(-\d\d-\d\dT\d\d:\d\d:\d\dZ)", r"2099\1", kept.read_text())
+    ahead = re.sub(r"\d{4}(\d{4}T\d{6}Z-)", r"2099\1", ahead)
+    kept.write_text(ahead)
+    account.edit("email-smtp", 1, port=25)
+    with suppress(FileNotFoundError):
+        kept.with_name("state.json.backup").unlink()
+    assert "applied 2099-" in account.run("drift").out
+    plan = account.run("plan").out
+    assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)" in plan
+    assert account.apply().code == 0
+    state = json.loads(kept.read_bytes())
+    assert state["serial"] > json.loads(ahead)["serial"]
+    assert not state["saved_at"].startswith("2099")
+    assert account.run("drift").out == "No drift. 6 monitors as last applied.\n"
+
+
+@pytest.fixture
+def new(workspace: Workspace) -> Callable[..., None]:
+    """Writes manifests of so many new monitors, new-1, new-2, …"""
+
+    def write(count: int, **fields: Any) -> None:
+        numbers = range(1, count + 1)
+        texts = [
+            manifest(_SMTP, f"new-{number}", name=f"New {number}", **fields) for number in numbers
+        ]
+        workspace.write("new.yaml", "---\n".join(texts))
+
+    return write
+
+
+class TestLock:
+    def test_one_of_another_machine_is_kept_whatever_its_clock_says(
+        self, new: Callable[..., None], sandbox: Sandbox, workspace: Workspace, hurried: Clock
+    ) -> None:
+        """It was taken just now; the clock over there is hours behind ours."""
+        new(1)
+        account = sandbox()
+        lock = workspace.root / ".reconciler/state.json.lock"
+        lock.parent.mkdir()
+        lease = {
+            "id": "run-1",
+            "holder": "ann",
+            "host": "elsewhere",
+            "operation": "apply",
+            "acquired_at": "2026-01-01T00:00:00Z",
+            "process": "",
+            "length": 180.0,
+        }
+        lock.write_text(json.dumps(lease))
+        for timeout in ("0s", "1s"):
+            done = account.apply("--lock-timeout", timeout, clock=hurried)
+            assert done.code == 8
+            assert "is locked by ann on elsewhere since 2026-01-01" in done.err
+        assert json.loads(lock.read_text()) == lease
+        assert len(account.creates()) == 0

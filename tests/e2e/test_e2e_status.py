@@ -1,13 +1,10 @@
 """`reconciler status` and `reconciler render` from the command line."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
-from e2e.conftest import monitor
+from e2e.conftest import Account, Run, Sandbox, Workspace, monitor
 
 from reconciler.manifests import Parser
 from reconciler.state_store import open_store
@@ -15,9 +12,6 @@ from reconciler.state_store.port import Key
 
 from build import SCHEMAS
 from documents import check
-
-if TYPE_CHECKING:
-    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _REF = {"secretRef": {"env": "NOTE"}}

@@ -1,26 +1,19 @@
 """The page on troubles: each one is provoked, and ends with the code and the words of the page."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
-from e2e.conftest import manifest
+from e2e.conftest import Account, Done, Workspace, manifest
 
+from reconciler.context import Clock
 from reconciler.sandbox import UserLogin, World
 
 from certificates import Authorities
 from docs.pages import page
 from listening import QuietHandler, listening
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from conftest import Account, Done, Workspace
-
-    from reconciler.context import Clock
 
 PAGE = page("docs/how-to/troubleshoot.md")
 _APPLY = ("apply", "--auto-approve")

@@ -11,28 +11,32 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import (
+    Account,
+    Done,
+    Process,
+    Run,
+    Sandbox,
+    Start,
+    Workspace,
+    allow_all_losses,
+    files,
+    manifest,
+    monitor,
+)
 
 from reconciler.context import SYSTEM, Clock
-from reconciler.sandbox import parse_fault
-from reconciler.sandbox.options import Controls
 
 import scripted
-from scripted import Answer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from e2e.conftest import Account, Done, Process, Run, Sandbox, Start, Workspace
-
-    from scripted import Script
+from scripted import Answer, Script
 
 FAULTS = (
     (),
@@ -64,7 +68,7 @@ class Hours:
     somebody changes a monitor by hand, and AlertSite becomes better or worse.
     """
 
-    def __init__(self, hours: float, author: Author, account: Account, controls: Controls) -> None:
+    def __init__(self, hours: float, author: Author, account: Account) -> None:
         self.rounds = self.hands = 0
         self.held: list[int] = []
         self.edits: dict[int, int] = {}
@@ -73,7 +77,6 @@ class Hours:
         self._passed = 0.0
         self._author = author
         self._account = account
-        self._controls = controls
         self._lock = threading.Lock()
 
     @property
@@ -99,7 +102,7 @@ class Hours:
             return
         # Two quiet rounds end the day, so that nothing has to be done that AlertSite refuses.
         is_quiet = self._passed + 2 * seconds * 1.3 >= self._seconds
-        self._controls.faults = map(parse_fault, () if is_quiet else FAULTS[self.rounds % 7])
+        self._account.fail(*(() if is_quiet else FAULTS[self.rounds % 7]))
         number = self.rounds % MONITORS + 1
         if is_quiet:
             return
@@ -110,35 +113,64 @@ class Hours:
             self.hands += 1
             self.by_hand[number] = 1000 + self.rounds
             # The world is no client of the sandbox's faults.
-            faults, self._controls.faults = self._controls.faults, ()
+            self._account.fail()
             self._account.edit("email-smtp", number, port=self.by_hand[number])
-            self._controls.faults = faults
+            self._account.fail(*FAULTS[self.rounds % 7])
 
 
 class Author:
-    """Somebody who pushes edits to the repository that is watched."""
+    """Somebody who pushes edits to the repository whose clone, `checkout`, is watched."""
 
-    def __init__(self, folder: Path, git: Callable[..., str]) -> None:
-        self._folder = folder
+    def __init__(self, tmp_path: Path, git: Callable[..., str]) -> None:
+        self.remote, self._folder = tmp_path / "remote.git", tmp_path / "author"
+        self.checkout = tmp_path / "watched"
         self._git = git
+        git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
+        git(tmp_path, "clone", "--quiet", self.remote.as_uri(), str(self._folder))
+        self.git("symbolic-ref", "HEAD", "refs/heads/main")
         for number in range(1, MONITORS + 1):
             self._write(number, 30)
-        (folder / ".gitignore").write_text(".reconciler/\n")
-        (folder / "reconciler.toml").write_text("[budget]\nmonitors = 1000\npercent = 100\n")
-        self.push("--set-upstream")
+        (self._folder / ".gitignore").write_text(".reconciler/\n")
+        allow_all_losses(self._folder)
+        self._commit()
+        self.git("push", "--quiet", "--set-upstream", "origin", "main")
+        git(tmp_path, "clone", "--quiet", self.remote.as_uri(), str(self.checkout))
 
-    def set(self, number: int, timeout: int) -> None:
+    def git(self, *arguments: str) -> str:
+        return self._git(self._folder, *arguments)
+
+    def here(self, *arguments: str) -> str:
+        """Calls git in the checkout."""
+        return self._git(self.checkout, *arguments)
+
+    def is_followed(self) -> bool:
+        """Whether the checkout is where the author is."""
+        return self.here("rev-parse", "HEAD") == self.git("rev-parse", "HEAD")
+
+    def set(self, number: int, timeout: int, ref: str = "main") -> None:
+        """Pushes an edit."""
         self._write(number, timeout)
-        self.push()
+        self._commit()
+        self.git("push", "--quiet", "origin", ref)
 
-    def push_again(self) -> None:
+    def rewrite(self, ref: str = "main") -> None:
         """Puts history in place of what was pushed before."""
-        self._git(self._folder, "push", "--quiet", "--force", "origin", "main")
+        self.git("commit", "--quiet", "--amend", "--message", "y")
+        self.git("push", "--quiet", "--force", "origin", ref)
 
-    def push(self, *how: str) -> None:
-        self._git(self._folder, "add", "--all")
-        self._git(self._folder, "commit", "--quiet", "--message", "x")
-        self._git(self._folder, "push", "--quiet", *how, "origin", "main")
+    def edit_here(self) -> Path:
+        """Edits a manifest in the checkout."""
+        path = self.checkout / "monitors" / "relay-1.yaml"
+        path.write_text(path.read_text().replace("timeout: 30", "timeout: 99"))
+        return path
+
+    def once(self, account: Account, *more: str) -> Done:
+        """Watches for one round."""
+        return account.run("watch", "--once", *more, cwd=self.checkout)
+
+    def _commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
 
     def _write(self, number: int, timeout: int) -> None:
         name = f"relay-{number}"
@@ -149,19 +181,13 @@ class Author:
 
 @pytest.fixture
 def author(tmp_path: Path, git: Callable[..., str]) -> Author:
-    remote, folder = tmp_path / "remote.git", tmp_path / "author"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
-    git(tmp_path, "clone", "--quiet", remote.as_uri(), str(folder))
-    git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
-    return Author(folder, git)
+    return Author(tmp_path, git)
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, git: Callable[..., str], author: Author) -> Path:
-    """What is watched: a clone of what the author pushes to."""
-    assert author
-    git(tmp_path, "clone", "--quiet", (tmp_path / "remote.git").as_uri(), "watched")
-    return tmp_path / "watched"
+def checkout(author: Author) -> Path:
+    """What is watched."""
+    return author.checkout
 
 
 @pytest.fixture
@@ -183,15 +209,14 @@ def as_committed() -> list[dict[str, Any]]:
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     hours: int, interval: str, run: Run, sandbox: Sandbox, author: Author, checkout: Path
 ) -> None:
-    controls = Controls()
-    account = sandbox(*as_committed(), controls=controls)
+    account = sandbox(*as_committed())
     env = account.env | {"RECONCILER_LOCK_LEASE": "48h"}
     assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
-    day = Hours(hours, author, account, controls)
+    day = Hours(hours, author, account)
     watching = ("watch", "--apply", "--interval", interval, "--listen", "127.0.0.1:0")
     run(*watching, env=env, cwd=checkout, clock=day.clock).expect(0)
     assert day.rounds >= 10
-    controls.faults = ()
+    account.fail()
     live = {item["id"]: item for item in account.monitors()}
     assert {number: live[number]["timeout"] for number in day.edits} == day.edits
     assert {number: live[number]["port"] for number in day.by_hand} == day.by_hand
@@ -307,169 +332,108 @@ def test_one_that_stands_by_stops_as_well(start: Start, account: Account, checko
     assert first.finish(signal.SIGTERM).code == 0
 
 
-def once(account: Account, where: Path, *more: str) -> Done:
-    return account.run("watch", "--once", *more, cwd=where)
-
-
-def test_one_round_exits_as_a_plan_does(
-    run: Run, account: Account, author: Author, checkout: Path
-) -> None:
-    assert account.apply(cwd=checkout).code == 0
-    clean = once(run, account, checkout)
+def test_one_round_exits_as_a_plan_does(account: Account, author: Author) -> None:
+    assert account.apply(cwd=author.checkout).code == 0
+    clean = author.once(account)
     assert (clean.code, clean.out.split(" ", 1)[1]) == (0, "default: 6 unchanged\n")
     author.set(1, 31)
     account.edit("email-smtp", 2, port=2525)
-    found = once(run, account, checkout)
+    found = author.once(account)
     assert found.code == 2
     assert "Drift: 1 of 6 monitors not as last applied." in found.out
     assert "default: 1 drifted, 1 to apply, 1 held, 4 unchanged" in found.out
-    applied = once(run, account, checkout, "--apply")
-    assert applied.code == 2
-    assert "default: 1 applied, 1 drifted, 1 held, 5 unchanged" in applied.out
+    said = "default: 1 applied, 1 drifted, 1 held, 5 unchanged"
+    author.once(account, "--apply").expect(2, out=said)
     assert account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 31})]
 
 
-def test_a_round_in_which_nothing_happened_is_one_list(
-    run: Run, account: Account, checkout: Path
-) -> None:
+def test_a_round_in_which_nothing_happened_is_one_list(account: Account, author: Author) -> None:
     before = len(account.calls())
-    once(run, account, checkout, "--apply")
+    author.once(account, "--apply")
     calls = account.calls()[before:]
     assert [call.partition("?")[0] for call in calls] == ["POST /access-tokens", "GET /monitors"]
 
 
-def test_history_that_was_rewritten_is_followed(
-    run: Run,
-    account: Account,
-    author: Author,
-    checkout: Path,
-    git: Callable[..., str],
-    tmp_path: Path,
-) -> None:
+def test_history_that_was_rewritten_is_followed(account: Account, author: Author) -> None:
     author.set(1, 31)
-    once(run, account, checkout)
-    assert git(checkout, "rev-parse", "HEAD") == git(tmp_path / "author", "rev-parse", "HEAD")
-    git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
-    author.push_again()
-    once(run, account, checkout)
-    assert git(checkout, "rev-parse", "HEAD") == git(tmp_path / "author", "rev-parse", "HEAD")
+    author.once(account)
+    assert author.is_followed()
+    author.rewrite()
+    assert not author.is_followed()
+    author.once(account)
+    assert author.is_followed()
 
 
-@pytest.mark.parametrize("why", ["changed", "ahead", "no remote"])
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("changed", "the checkout has uncommitted changes"),
+        ("ahead", "the branch main has a local commit that origin does not have"),
+        ("no remote", "cannot fetch origin"),
+    ],
+)
 def test_nothing_is_applied_while_the_checkout_cannot_follow(
-    why: str,
-    run: Run,
-    account: Account,
-    author: Author,
-    checkout: Path,
-    git: Callable[..., str],
-    tmp_path: Path,
+    why: str, words: str, account: Account, author: Author
 ) -> None:
-    path = checkout / "monitors" / "relay-1.yaml"
-    path.write_text(path.read_text().replace("timeout: 30", "timeout: 99"))
+    if why == "no remote":
+        author.remote.rename(author.remote.with_name("gone.git"))
+    else:
+        author.edit_here()
     if why == "ahead":
-        git(checkout, "commit", "--quiet", "--all", "--message", "mine")
-    elif why == "no remote":
-        git(checkout, "checkout", "--quiet", "--", ".")
-        (tmp_path / "remote.git").rename(tmp_path / "gone.git")
-    done = once(run, account, checkout, "--apply")
-    words = {
-        "changed": "the checkout has uncommitted changes",
-        "ahead": "the branch main has a local commit that origin does not have",
-        "no remote": "cannot fetch origin",
-    }
-    done.expect(7, out=(words[why], "nothing is applied"))
+        author.here("commit", "--quiet", "--all", "--message", "mine")
+    author.once(account, "--apply").expect(7, out=(words, "nothing is applied"))
     assert account.patches() == []
-    assert author
 
 
 class TestRef:
     """`--ref`: a branch or tag of the remote, whatever is checked out."""
 
-    @pytest.fixture
-    def heads(self, git: Callable[..., str], checkout: Path, tmp_path: Path) -> Callable[..., Any]:
-        """Whether the checkout is where the author is."""
-
-        def are_equal() -> bool:
-            author = tmp_path / "author"
-            return git(checkout, "rev-parse", "HEAD") == git(author, "rev-parse", "HEAD")
-
-        return are_equal
-
     def test_a_branch_is_followed_and_those_here_stay(
-        self,
-        run: Run,
-        account: Account,
-        author: Author,
-        checkout: Path,
-        git: Callable[..., str],
-        heads: Callable[[], bool],
-        tmp_path: Path,
+        self, account: Account, author: Author
     ) -> None:
-        assert account.apply(cwd=checkout).code == 0
-        main = git(checkout, "rev-parse", "main")
-        git(tmp_path / "author", "checkout", "--quiet", "-b", "production")
-        author.set(1, 31)
-        git(tmp_path / "author", "push", "--quiet", "origin", "production")
-        done = once(run, account, checkout, "--ref", "production", "--apply")
-        assert ("1 applied" in done.out, heads()) == (True, True)
+        assert account.apply(cwd=author.checkout).code == 0
+        main = author.here("rev-parse", "main")
+        author.git("checkout", "--quiet", "-b", "production")
+        author.set(1, 31, "production")
+        done = author.once(account, "--ref", "production", "--apply")
+        assert ("1 applied" in done.out, author.is_followed()) == (True, True)
         assert account.patches() == [("/monitors/email-smtp/1", {"timeout": 31})]
-        author.set(2, 32)
-        git(tmp_path / "author", "push", "--quiet", "origin", "production")
-        assert once(run, account, checkout, "--ref", "production").code == 2
-        assert heads()
-        git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
-        git(tmp_path / "author", "push", "--quiet", "--force", "origin", "production")
-        assert once(run, account, checkout, "--ref", "production").code == 2
-        assert heads()
-        assert git(checkout, "rev-parse", "main") == main
-        git(tmp_path / "author", "checkout", "--quiet", "main")
-        assert once(run, account, checkout, "--ref", "main").code == 2
-        assert heads()
+        author.set(2, 32, "production")
+        assert author.once(account, "--ref", "production").code == 2
+        assert author.is_followed()
+        author.rewrite("production")
+        assert author.once(account, "--ref", "production").code == 2
+        assert author.is_followed()
+        assert author.here("rev-parse", "main") == main
+        author.git("checkout", "--quiet", "main")
+        assert author.once(account, "--ref", "main").code == 2
+        assert author.is_followed()
 
     def test_a_checkout_that_could_not_go_there_goes_later(
-        self,
-        run: Run,
-        account: Account,
-        author: Author,
-        checkout: Path,
-        git: Callable[..., str],
-        heads: Callable[[], bool],
-        tmp_path: Path,
+        self, account: Account, author: Author
     ) -> None:
-        git(tmp_path / "author", "checkout", "--quiet", "-b", "production")
-        author.set(1, 31)
-        git(tmp_path / "author", "push", "--quiet", "origin", "production")
-        assert once(run, account, checkout, "--ref", "production").code == 2
-        git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
-        git(tmp_path / "author", "push", "--quiet", "--force", "origin", "production")
-        lock = checkout / ".git" / "index.lock"
+        author.git("checkout", "--quiet", "-b", "production")
+        author.set(1, 31, "production")
+        assert author.once(account, "--ref", "production").code == 2
+        author.rewrite("production")
+        lock = author.checkout / ".git" / "index.lock"
         lock.touch()
-        done = once(run, account, checkout, "--ref", "production")
-        assert (done.code, "cannot move the checkout to production" in done.out) == (7, True)
+        said = "cannot move the checkout to production"
+        author.once(account, "--ref", "production").expect(7, out=said)
         lock.unlink()
-        assert once(run, account, checkout, "--ref", "production").code == 2
-        assert heads()
+        assert author.once(account, "--ref", "production").code == 2
+        assert author.is_followed()
 
-    def test_a_tag_is_followed_where_it_goes(
-        self,
-        run: Run,
-        account: Account,
-        author: Author,
-        checkout: Path,
-        git: Callable[..., str],
-        heads: Callable[[], bool],
-        tmp_path: Path,
-    ) -> None:
+    def test_a_tag_is_followed_where_it_goes(self, account: Account, author: Author) -> None:
         for timeout in (31, 32):
             author.set(1, timeout)
-            git(tmp_path / "author", "tag", "--force", "--annotate", "live", "--message", "x")
-            git(tmp_path / "author", "push", "--quiet", "--force", "origin", "live")
-            assert once(run, account, checkout, "--ref", "live").code == 2
-            assert heads()
+            author.git("tag", "--force", "--annotate", "live", "--message", "x")
+            author.git("push", "--quiet", "--force", "origin", "live")
+            assert author.once(account, "--ref", "live").code == 2
+            assert author.is_followed()
         author.set(1, 33)
-        assert once(run, account, checkout, "--ref", "live").code == 2
-        assert not heads()
+        assert author.once(account, "--ref", "live").code == 2
+        assert not author.is_followed()
 
     @pytest.mark.parametrize(
         ("why", "words"),
@@ -480,50 +444,37 @@ class TestRef:
         ],
     )
     def test_what_is_only_here_is_not_touched(
-        self,
-        why: str,
-        words: str,
-        run: Run,
-        account: Account,
-        author: Author,
-        checkout: Path,
-        git: Callable[..., str],
-        tmp_path: Path,
+        self, why: str, words: str, account: Account, author: Author, git: Callable[..., str]
     ) -> None:
-        assert once(run, account, checkout, "--ref", "main").code == 0
-        path = checkout / "monitors" / "relay-1.yaml"
+        assert author.once(account, "--ref", "main").code == 0
         if why != "no such ref":
-            path.write_text(path.read_text().replace("timeout: 30", "timeout: 99"))
+            author.edit_here()
         if why == "own commit":
-            git(checkout, "commit", "--quiet", "--all", "--message", "mine")
+            author.here("commit", "--quiet", "--all", "--message", "mine")
         author.set(2, 32)
         if why == "no such ref":
-            git(tmp_path / "remote.git", "branch", "--move", "main", "other")
-        before = git(checkout, "rev-parse", "HEAD"), path.read_text()
-        done = once(run, account, checkout, "--ref", "main", "--apply")
-        assert (done.code, f"{words}" in done.out) == (7, True), done.text
-        assert "nothing is applied" in done.out
-        assert (git(checkout, "rev-parse", "HEAD"), path.read_text()) == before
+            git(author.remote, "branch", "--move", "main", "other")
+        before = author.here("rev-parse", "HEAD"), files(author.checkout / "monitors")
+        done = author.once(account, "--ref", "main", "--apply")
+        done.expect(7, out=(words, "nothing is applied"))
+        assert (author.here("rev-parse", "HEAD"), files(author.checkout / "monitors")) == before
         assert account.patches() == []
 
     @pytest.mark.parametrize("ref", ["-x", "--upload-pack=touch x", "a:b", "^main", "a b", ""])
     def test_what_is_no_name_is_refused(self, ref: str, run: Run, checkout: Path) -> None:
         done = run("watch", "--once", f"--ref={ref}", cwd=checkout)
-        assert (done.code, "is not a valid name of a branch or tag" in done.err) == (64, True)
+        done.expect(64, err="is not a valid name of a branch or tag")
 
-    def test_a_remote_is_needed(
-        self, run: Run, checkout: Path, git: Callable[..., str], tmp_path: Path
-    ) -> None:
+    def test_a_remote_is_needed(self, run: Run, author: Author, tmp_path: Path) -> None:
         def said(where: Path) -> str:
-            done = run("watch", "--once", "--ref", "main", cwd=where).expect(3)
-            return done.err
+            return run("watch", "--once", "--ref", "main", cwd=where).expect(3).err
 
-        git(checkout, "remote", "rename", "origin", "one")
-        git(checkout, "remote", "add", "two", "nowhere")
-        assert "the remotes are one, two" in said(checkout)
-        git(checkout, "remote", "remove", "one")
-        git(checkout, "remote", "remove", "two")
-        assert "there is no remote" in said(checkout)
+        author.here("remote", "rename", "origin", "one")
+        author.here("remote", "add", "two", "nowhere")
+        assert "the remotes are one, two" in said(author.checkout)
+        author.here("remote", "remove", "one")
+        author.here("remote", "remove", "two")
+        assert "there is no remote" in said(author.checkout)
         (tmp_path / "bare").mkdir()
         assert "there is none here" in said(tmp_path / "bare")
 
@@ -557,10 +508,9 @@ class TestNotify:
             yield Service(server)
 
     def test_drift_and_failure_are_told_when_they_begin_and_when_they_end(
-        self, service: Service, run: Run, sandbox: Sandbox, checkout: Path
+        self, service: Service, run: Run, sandbox: Sandbox, author: Author, checkout: Path
     ) -> None:
-        controls = Controls()
-        account = sandbox(*as_committed(), controls=controls)
+        account = sandbox(*as_committed())
         env = account.env | {"RECONCILER_LOCK_LEASE": "48h", "RECONCILER_TIMEOUT": "1s"}
         assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
         told: list[list[str]] = []
@@ -573,9 +523,9 @@ class TestNotify:
                 account.edit("email-smtp", 3, port=2525)
             elif pause == 6:
                 account.edit("email-smtp", 2, port=587)
-                controls.faults = map(parse_fault, ("GET /monitors status=400",))
+                account.fail("GET /monitors status=400")
             elif pause == 8:
-                controls.faults = ()
+                account.fail()
             elif pause == 10:
                 (checkout / "new.txt").write_text("x")
             elif pause == 12:
@@ -614,16 +564,15 @@ class TestNotify:
         assert service.TOKEN not in done.text
         # What stands outlives the watcher: it is told when it ends, and not again before that.
         notify = ("--notify", service.url)
-        assert (once(run, account, checkout, *notify).code, service.titles()) == (2, [])
+        assert (author.once(account, *notify).code, service.titles()) == (2, [])
         account.edit("email-smtp", 3, port=587)
-        assert once(run, account, checkout, *notify).code == 0
+        assert author.once(account, *notify).code == 0
         assert service.titles() == ["AlertSite, default: 1 monitor is as last applied again"]
 
     def test_what_is_applied_is_told_and_a_refusal_only_once(
         self, service: Service, run: Run, sandbox: Sandbox, author: Author, checkout: Path
     ) -> None:
-        controls = Controls()
-        account = sandbox(*as_committed(), controls=controls)
+        account = sandbox(*as_committed())
         env = account.env | {"RECONCILER_NOTIFY": service.url}
         assert account.apply(cwd=checkout).code == 0
 
@@ -635,17 +584,17 @@ class TestNotify:
         assert told() == ["AlertSite, default: 1 change applied"]
         assert told() == []
         author.set(1, 32)
-        controls.faults = map(parse_fault, ("PATCH * status=400",))
+        account.fail("PATCH * status=400")
         assert told() == ["AlertSite, default: 1 account has failed"]
         assert told() == []
-        controls.faults = ()
+        account.fail()
         assert told() == [
             "AlertSite, default: 1 change applied",
             "AlertSite, default: 1 account works again",
         ]
 
     def test_what_a_service_did_not_take_is_told_in_the_next_round(
-        self, service: Service, run: Run, account: Account, checkout: Path
+        self, service: Service, account: Account, author: Author, checkout: Path
     ) -> None:
         assert account.apply(cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
@@ -653,11 +602,11 @@ class TestNotify:
         news = [f"AlertSite, default: 1 monitor has drifted, {lost}"]
         for answer, title in ((500, news), (200, news), (200, [])):
             service.answer(answer)
-            done = once(run, account, checkout, "--notify", service.url)
+            done = author.once(account, "--notify", service.url)
             assert (done.code, service.titles()) == (2, title)
             assert ("Cannot send the notification" in done.err) == (answer == 500)
         (checkout / ".reconciler" / "watch-notified.json").write_text("[")
-        done = once(run, account, checkout, "--notify", service.url)
+        done = author.once(account, "--notify", service.url)
         assert ("cannot be read" in done.err, service.titles()) == (True, news)
 
     @pytest.mark.parametrize(
@@ -759,9 +708,9 @@ class TestNotify:
             assert path.read_text() == text
 
     def test_a_url_that_nobody_knows_is_refused_at_once(
-        self, run: Run, account: Account, checkout: Path
+        self, account: Account, author: Author
     ) -> None:
-        done = once(run, account, checkout, "--notify", f"nowhere://{Service.TOKEN}/")
+        done = author.once(account, "--notify", f"nowhere://{Service.TOKEN}/")
         assert (done.code, "Apprise does not support" in done.err) == (64, True)
         assert Service.TOKEN not in done.text
 
@@ -948,12 +897,10 @@ def test_the_budget_of_all_accounts_counts(
     assert [len(account.patches()) for account in two] == [1, 1]
 
 
-def test_without_a_state_nothing_is_applied(
-    run: Run, account: Account, author: Author, checkout: Path
-) -> None:
+def test_without_a_state_nothing_is_applied(account: Account, author: Author) -> None:
     account.edit("email-smtp", 2, port=2525)
     author.set(1, 31)
-    done = once(run, account, checkout, "--apply")
+    done = author.once(account, "--apply")
     assert done.code == 5
     assert "there is no state yet, so edits and drift cannot be distinguished" in done.out
     assert len(account.patches()) == 1

@@ -1,18 +1,11 @@
 """`reconciler why` from the command line."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
-from e2e.conftest import manifest, monitor
+from e2e.conftest import Account, Run, Sandbox, Workspace, manifest, monitor
 
 from reconciler.sandbox import parse_world
 
 from documents import check
-
-if TYPE_CHECKING:
-    from conftest import Account, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"

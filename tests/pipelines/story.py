@@ -10,8 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,6 @@ from reconciler.schema import installed_schemas
 
 import platforms
 from platforms import GitLab
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _ROOT = Path(__file__).parents[2]
 _LOCAL = Path(__file__).parent / "node_modules" / ".bin" / "gitlab-ci-local"

@@ -4,17 +4,15 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from reconciler.sandbox import Abandon, Options, parse_fault, running
 from reconciler.sandbox.store import Database
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LOST = (httpx.RemoteProtocolError, httpx.ReadError)
 MOMENTS = ["before", "during", "after"]

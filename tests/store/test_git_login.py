@@ -4,10 +4,9 @@ The remote is git's own server program behind HTTP basic authentication; git its
 every program that it starts, with its arguments.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from store.conftest import serving_git
@@ -16,10 +15,6 @@ from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store import Key, Store, open_store
 from reconciler.state_store.git_process import logins
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _USER, _PASSWORD = "ci-user", "p%w:rd/ü-tok3n"
 _IN_URL = "ci-user:p%25w%3Ard%2F%C3%BC-tok3n"

@@ -1,17 +1,12 @@
 """No known secret gets into a store or a journal, and what is written stays what it is."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import UNTRACKED, Record, without_secrets
 from reconciler.state_store import Journal, Key, open_store, read_journal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 _SECRET = 'mailb0x "secret" ü'
 

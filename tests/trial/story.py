@@ -1,7 +1,5 @@
 """What a release has, built twice and tried where nothing else is installed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,28 +1,95 @@
-"""Answers that trickle, and signals: a run ends, says what it knows, and frees its lock."""
+"""Signals, and terminals that go away: a run ends in good order, and frees its lock."""
 
-from __future__ import annotations
-
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from e2e.conftest import Relays, Start, Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from conftest import Fleet, Relays, Run, Sandbox, Start, Workspace
-
-_APPLY = ("apply", "--auto-approve")
-_LOGIN = "POST /access-tokens"
-_SHORT = {"RECONCILER_DEADLINE": "0.6s"}
-_PATIENT = {"RECONCILER_TIMEOUT": "60s", "RECONCILER_DEADLINE": "60s"}
 _SECONDS = 45
+_APPLY = ("apply", "--auto-approve")
+
+
+# 130
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda item: item.name
+)
+def test_interrupted_apply_finishes_what_is_in_flight_and_can_be_finished(
+    number: signal.Signals, relays: Relays, start: Start
+) -> None:
+    account = relays(8, faults=["PATCH * delay=0.25"])
+    process = start(*_APPLY, "--parallelism", "2", "--json", env=account.env)
+    account.wait_for("PATCH")
+    done = process.finish(number).expect(130, err="Stopping")
+
+    sent = len(account.patches())
+    assert 1 <= sent < 8
+    assert done.json["interrupted"] is True
+    assert done.json["exit_code"] == 130
+    assert done.json["summary"]["done"] == sent
+    assert done.json["summary"]["not-started"] == 8 - sent
+    states = {item["id"]: item["status"] for item in done.json["outcomes"]}
+    assert account.ports() == {key: 587 if state == "done" else 25 for key, state in states.items()}
+
+    assert account.apply("--parallelism", "8").code == 0
+    assert sorted(path for path, _ in account.patches()) == [
+        f"/monitors/email-smtp/{number}" for number in range(1, 9)
+    ]
+
+
+def test_interrupted_apply_lists_what_was_not_started(relays: Relays, start: Start) -> None:
+    account = relays(5, faults=["PATCH * delay=0.25"])
+    process = start(*_APPLY, "--parallelism", "1", env=account.env)
+    account.wait_for("PATCH")
+    done = process.finish(signal.SIGINT)
+    assert done.code == 130
+    assert "relay-05 not started: the run was interrupted (monitors/fleet.yaml:" in done.out
+    assert "Run the same command again to finish." in done.out
+
+
+def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
+    relays: Relays, start: Start
+) -> None:
+    account = relays(200, faults=["PATCH * status=400"])  # each has a line of its own
+    process = start(*_APPLY, "--parallelism", "8", "--json", env=account.env)
+    process.read_until("): retargeted (port)")  # the last line of the plan
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # elsewhere the progress fits into the pipe
+        fcntl.fcntl(process.popen.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    account.wait_for("PATCH", 90)  # now the progress waits for somebody to read it
+    done = process.finish(signal.SIGTERM)
+    assert "unexpected error" not in done.err
+    assert len(done.json["outcomes"]) == 200
+    assert done.code == done.json["exit_code"]
+    assert done.json["summary"]["failed"] == len(account.patches())
+
+
+def test_interruption_ends_the_waiting_for_a_retry(relays: Relays, start: Start) -> None:
+    account = relays(3, faults=["PATCH * status=503 retry-after=100"])
+    process = start(*_APPLY, "--parallelism", "1", env=account.env)
+    process.read_until("trying again in 100.")
+    process.finish(signal.SIGTERM).expect(130, out="3 changes: 0 done, 1 failed, 2 not started")
+    assert len(account.patches()) == 1
+
+
+def test_interrupted_before_the_first_write(relays: Relays, start: Start) -> None:
+    account = relays(1, faults=["GET * delay=30"])
+    process = start(*_APPLY, env=account.env)
+    account.wait_for("POST")
+    process.finish(signal.SIGINT).expect(130, err="AlertSite was not changed")
+    assert account.patches() == []
+
+
+_PATIENT = {"RECONCILER_TIMEOUT": "60s", "RECONCILER_DEADLINE": "60s"}
 _HURRIED = """
 import sys
 from reconciler.cli import run
@@ -35,73 +102,6 @@ sys.exit(run(sys.argv[1:], SYSTEM._replace(monotonic=lambda: 5 * SYSTEM.monotoni
 @pytest.fixture
 def lock(workspace: Workspace) -> Path:
     return workspace.root / ".reconciler" / "state.json.lock"
-
-
-# deadline
-
-
-def test_list_that_trickles_ends_the_run_and_frees_the_lock(lock: Path, relays: Relays) -> None:
-    account = relays(3, faults=["GET /monitors body=trickle times=1"])
-    done = account.apply(env=_SHORT)
-    assert done.code == 6
-    assert "Error: GET /monitors: no complete response within 0.6 s\n" in done.err
-    assert "allow more time with deadline in reconciler.toml (RECONCILER_DEADLINE)." in done.err
-    assert not lock.exists()
-    assert account.apply().code == 0
-
-
-def test_patch_that_trickles_is_sent_once_and_settled_by_reading(relays: Relays) -> None:
-    account = relays(3, faults=["PATCH */2 body=trickle"])
-    account.apply(env=_SHORT).expect(0)
-    assert len(account.patches()) == 3
-
-
-def test_create_that_trickles_is_sent_once_and_found_by_looking(
-    workspace: Workspace, sandbox: Sandbox
-) -> None:
-    workspace.describe("email-smtp", "a", name="A")
-    account = sandbox(faults=["POST /monitors/* body=trickle"])
-    account.apply(env={"RECONCILER_TIMEOUT": "0.6s"}).expect(0)
-    assert account.calls().count("POST /monitors/email-smtp") == 1
-    assert account.run("plan").out == "No changes. 1 unchanged.\n"
-
-
-_WRONG = {
-    'deadline = "soon"': "deadline is 'soon', which is not a duration\nWrite it as 90s or 3m",
-    'largest_list = "9"': "largest_list is '9', which is not a size\nWrite it as 128MiB or 1GiB",
-    'largest_list = "0MiB"': "largest_list is '0MiB', which is not a size",
-}
-
-
-@pytest.mark.parametrize("setting", _WRONG)
-def test_what_is_no_limit_is_refused(
-    setting: str, workspace: Workspace, fleet: Fleet, run: Run
-) -> None:
-    fleet(1)
-    workspace.settings(setting)
-    run("plan", "--offline", env={"CI": "1"}).expect(3, err=_WRONG[setting])
-
-
-def test_largest_list(fleet: Fleet, sandbox: Sandbox) -> None:
-    first, *others = fleet(3)
-    account = sandbox(first | {"note": "x" * 2**20}, *others)
-    done = account.run("plan", env={"RECONCILER_LARGEST_LIST": "1MiB"})
-    assert done.code == 6
-    assert "GET /monitors returned a response with more than 1 MiB" in done.err
-    assert "(RECONCILER_LARGEST_LIST)" in done.err
-    assert account.run("plan", env={"RECONCILER_LARGEST_LIST": "2MiB"}).code == 0
-
-
-# login
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_login_is_sent_once_whatever_is_answered(status: int, relays: Relays) -> None:
-    account = relays(1, faults=[f"{_LOGIN} status={status} retry-after=0"])
-    done = account.apply()
-    assert done.code == 6
-    assert "reconciler tried the login only once, because AlertSite can lock users out." in done.err
-    assert account.calls() == [_LOGIN]
 
 
 # signals

@@ -1,28 +1,20 @@
-"""Accounts in shards; `test_e2e_dask` has those on workers of a scheduler that are killed."""
-
-from __future__ import annotations
+"""Accounts in shards, and their results; `test_e2e_dask` has workers of a scheduler."""
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.conftest import Done, Workspace, manifest, monitor
+from e2e.conftest import Account, Done, Run, Workspace, manifest, monitor
 
-from reconciler.context import SYSTEM
+from reconciler.context import SYSTEM, Clock
 from reconciler.core.rollup import PartResult
 from reconciler.sandbox import PASSWORD, USERNAME
 
 from listening import free_ports
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from e2e.conftest import Account, Run
-
-    from reconciler.context import Clock
 
 COUNT = 30
 NAMES = [f"customer-{number:02}" for number in range(COUNT)]
@@ -35,8 +27,6 @@ username = {env = "LOGIN_NAME"}
 password = {env = "LOGIN_PASSWORD"}
 budget = {monitors = 1000, percent = 100}
 """
-_SECONDS = 150.0
-"""For all accounts: far more than they need on a busy machine."""
 
 
 class Fleet:

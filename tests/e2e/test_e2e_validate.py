@@ -1,16 +1,10 @@
 """Manifests that are not valid: every finding at its place, and nothing sent."""
 
-from __future__ import annotations
-
 import re
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 import pytest
-from e2e.conftest import monitor
-
-if TYPE_CHECKING:
-    from conftest import Run, Sandbox, Workspace
+from e2e.conftest import Run, Sandbox, Workspace, monitor
 
 _GOOD = """\
 apiVersion: reconciler/v1
@@ -43,7 +37,6 @@ _BOMB = "\n".join(
         *(f"  - &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)),
     ]
 )
-
 _BAD = {
     "tab": (_GOOD + "\tport: 25\n", "10:1: tab:", "use spaces"),
     "duplicate-key": (

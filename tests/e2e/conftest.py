@@ -39,6 +39,9 @@ Start = Callable[..., "Process"]
 Sandbox = Callable[..., "Account"]
 Fleet = Callable[[int], list[dict[str, Any]]]
 Relays = Callable[..., "Account"]
+Terminals = Callable[..., "Terminal"]
+Places = Callable[[str], "Place"]
+Git = Callable[..., str]
 
 
 KILLS = "kill points"
@@ -296,13 +299,15 @@ class Account:
 class Process:
     """A run that is still going on."""
 
-    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: int
+    ) -> None:
         self.popen = subprocess.Popen(
             command,
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             encoding="utf-8",
         )
@@ -322,8 +327,9 @@ class Process:
         """Sends the signal and waits for the end."""
         _signalled(self.popen, number)
         out, err = self.popen.communicate()
-        assert "Traceback" not in out + err
-        return Done(self.popen.returncode, out, err)
+        done = Done(self.popen.returncode, out or "", err)
+        assert "Traceback" not in done.text
+        return done
 
     def end(self) -> None:
         self._watchdog.cancel()
@@ -620,29 +626,6 @@ def _take_too_long(*_: object) -> None:
 
 
 @pytest.fixture
-def run_process(workspace: Workspace, base_env: dict[str, str], executable: list[str]) -> Run:
-    """Runs the command line as a process to its end, with this environment only."""
-
-    def to_its_end(
-        *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> Done:
-        done = subprocess.run(
-            [*executable, *arguments],
-            cwd=cwd or workspace.root,
-            env=base_env | dict(env or {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout + done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    return to_its_end
-
-
-@pytest.fixture
 def complete(run: Run) -> Callable[..., list[str]]:
     """Completes the last word of a line, as the script for bash asks for it."""
 
@@ -673,14 +656,24 @@ def start(workspace: Workspace, base_env: dict[str, str], executable: list[str])
     with contextlib.ExitStack() as stack:
 
         def going_on(
-            *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+            *arguments: str,
+            env: Mapping[str, str] | None = None,
+            cwd: Path | None = None,
+            stdout: int = subprocess.PIPE,
         ) -> Process:
             environment = base_env | dict(env or {})
-            process = Process([*executable, *arguments], cwd or workspace.root, environment)
+            command = [*executable, *arguments]
+            process = Process(command, cwd or workspace.root, environment, stdout)
             stack.callback(process.end)
             return process
 
         yield going_on
+
+
+@pytest.fixture
+def run_process(start: Start) -> Run:
+    """Runs the command line as a process to its end, with this environment only."""
+    return lambda *arguments, **how: start(*arguments, **how).finish()
 
 
 @pytest.fixture

@@ -6,14 +6,24 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from select import select
 from typing import Any
 
 import pytest
-from e2e.conftest import Account, Done, Run, Sandbox, Start, Terminal, Workspace, manifest, monitor
+from e2e.conftest import (
+    Account,
+    Done,
+    Git,
+    Run,
+    Sandbox,
+    Start,
+    Terminals,
+    Workspace,
+    manifest,
+    monitor,
+)
 
 from reconciler.context import Clock
 from reconciler.sandbox import PASSWORD, USERNAME
@@ -415,7 +425,7 @@ def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
     assert accounts.good.requests() == []
 
 
-def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
+def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Git) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
     accounts.workspace.write("_linked/relay.yaml", manifest("email-smtp", "linked"))
@@ -445,7 +455,7 @@ def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
     four = ["down", "good", "locked", "other"]
     for path in ("monitors", ".", str(root / "monitors"), "monitors/_shared"):
         assert sorted(statuses(accounts("validate", path, "--json"))) == four
-    done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml").expect(
+    accounts("validate", "monitors/nobody", "monitors/good/own.yaml").expect(
         64, err="monitors/nobody is not in the folder of any account"
     )
     for chosen in ((), ("-a", "good")):
@@ -565,7 +575,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
         assert set(platform.labels) == {"monitoring:changes", "monitoring:loss"}
 
 
-def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Terminal]) -> None:
+def test_one_approval_is_for_all(accounts: Fleet, terminal: Terminals) -> None:
     shown = terminal("apply", *BOTH, env=ENV)
     shown.wait_for('Apply these changes to 2 accounts? Only "yes" is accepted')
     assert not [call for call in accounts.good.calls() if call.startswith("POST /monitors")]
@@ -578,7 +588,7 @@ def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Termin
 
 
 def test_a_plan_that_is_another_one_by_then_is_refused(
-    accounts: Fleet, terminal: Callable[..., Terminal]
+    accounts: Fleet, terminal: Terminals
 ) -> None:
     accounts("apply", *BOTH, "--auto-approve")
     accounts.workspace.replace("_shared/relay.yaml", "587", "25")

@@ -5,18 +5,31 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from e2e.conftest import Fleet, Relays, Sandbox, Workspace
+from e2e.conftest import Account, Fleet, Relays, Sandbox, Terminal, Terminals, Workspace
 
 _QUESTION = 'Only "yes" is accepted'
 
 
-def test_yes_applies(relays: Relays, terminal: Callable[..., Any]) -> None:
-    account = relays(2)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+Asked = Callable[[int], tuple[Account, Terminal]]
+
+
+@pytest.fixture
+def asked(relays: Relays, terminal: Terminals) -> Asked:
+    """Applies a change of so many monitors, up to the question."""
+
+    def start(count: int) -> tuple[Account, Terminal]:
+        account = relays(count)
+        session = terminal("apply", env=account.env)
+        session.wait_for(_QUESTION)
+        return account, session
+
+    return start
+
+
+def test_yes_applies(asked: Asked) -> None:
+    account, session = asked(2)
     assert "2 to change" in session.screen
     assert account.patches() == []
     session.type("yes\n")
@@ -26,29 +39,23 @@ def test_yes_applies(relays: Relays, terminal: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("answer", ["no", "y", "YES"])
-def test_anything_else_does_not(answer: str, relays: Relays, terminal: Callable[..., Any]) -> None:
-    account = relays(2)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+def test_anything_else_does_not(answer: str, asked: Asked) -> None:
+    account, session = asked(2)
     session.type(f"{answer}\n")
     assert session.finish() == 5
     assert "not approved; nothing was applied" in session.screen
     assert account.patches() == []
 
 
-def test_end_of_input_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
-    account = relays(1)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+def test_end_of_input_does_not(asked: Asked) -> None:
+    account, session = asked(1)
     session.type("\x04")
     assert session.finish() in {5, 130}
     assert account.patches() == []
 
 
-def test_interrupt_at_the_question_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
-    account = relays(1)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+def test_interrupt_at_the_question_does_not(asked: Asked) -> None:
+    account, session = asked(1)
     session.interrupt()
     assert session.finish() == 130
     assert "AlertSite was not changed" in session.screen
@@ -56,7 +63,7 @@ def test_interrupt_at_the_question_does_not(relays: Relays, terminal: Callable[.
 
 
 def test_interrupt_at_the_question_of_an_edit_says_that_no_file_is_written(
-    fleet: Fleet, workspace: Workspace, terminal: Callable[..., Any]
+    fleet: Fleet, workspace: Workspace, terminal: Terminals
 ) -> None:
     fleet(1)
     before = workspace.read("fleet.yaml")
@@ -68,12 +75,8 @@ def test_interrupt_at_the_question_of_an_edit_says_that_no_file_is_written(
     assert workspace.read("fleet.yaml") == before
 
 
-def test_live_that_moves_before_the_answer_makes_the_plan_stale(
-    relays: Relays, terminal: Callable[..., Any]
-) -> None:
-    account = relays(2)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+def test_live_that_moves_before_the_answer_makes_the_plan_stale(asked: Asked) -> None:
+    account, session = asked(2)
     account.edit("email-smtp", 2, port=465)
     session.type("yes\n")
     assert session.finish() == 5
@@ -81,10 +84,8 @@ def test_live_that_moves_before_the_answer_makes_the_plan_stale(
     assert account.patches() == [("/monitors/email-smtp/2", {"port": 465})]
 
 
-def test_live_that_moves_elsewhere_does_not(relays: Relays, terminal: Callable[..., Any]) -> None:
-    account = relays(1)
-    session = terminal("apply", env=account.env)
-    session.wait_for(_QUESTION)
+def test_live_that_moves_elsewhere_does_not(asked: Asked) -> None:
+    account, session = asked(1)
     account.edit("email-smtp", 1, note="not a field of the manifest")
     session.type("yes\n")
     assert session.finish() == 0
@@ -93,7 +94,7 @@ def test_live_that_moves_elsewhere_does_not(relays: Relays, terminal: Callable[.
 
 
 def test_without_changes_nobody_is_asked(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Terminals
 ) -> None:
     (relay,) = fleet(1)
     account = sandbox({**relay, "port": 587})
@@ -104,7 +105,7 @@ def test_without_changes_nobody_is_asked(
 
 
 def test_question_does_not_get_into_the_json(
-    tmp_path: Path, relays: Relays, terminal: Callable[..., Any]
+    tmp_path: Path, relays: Relays, terminal: Terminals
 ) -> None:
     account = relays(1)
     with Path(tmp_path, "out").open("w+", encoding="utf-8") as out:
@@ -125,7 +126,7 @@ def test_question_does_not_get_into_the_json(
     ids=str,
 )
 def test_colour_is_for_terminals(
-    environment: dict[str, str], coloured: bool, relays: Relays, terminal: Callable[..., Any]
+    environment: dict[str, str], coloured: bool, relays: Relays, terminal: Terminals
 ) -> None:
     account = relays(1)
     session = terminal("plan", env=account.env | environment)
@@ -136,9 +137,7 @@ def test_colour_is_for_terminals(
     assert ("\x1b" in session.screen) is coloured
 
 
-def test_colour_is_not_for_a_redirected_stdout(
-    relays: Relays, terminal: Callable[..., Any]
-) -> None:
+def test_colour_is_not_for_a_redirected_stdout(relays: Relays, terminal: Terminals) -> None:
     account = relays(1)
     reader, writer = os.pipe()
     try:
@@ -153,7 +152,7 @@ def test_colour_is_not_for_a_redirected_stdout(
 
 
 def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
-    relays: Relays, terminal: Callable[..., Any], tmp_path: Path
+    relays: Relays, terminal: Terminals, tmp_path: Path
 ) -> None:
     account = relays(1)
     state = tmp_path / "state" / "state.json"

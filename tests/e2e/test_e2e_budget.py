@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from e2e.conftest import Account, Fleet, Relays, Run, Sandbox, Workspace, manifest, monitor
+from e2e.conftest import (
+    Account,
+    Fleet,
+    Relays,
+    Run,
+    Sandbox,
+    Terminals,
+    Workspace,
+    manifest,
+    monitor,
+)
 
 from reconciler.context import SYSTEM
 from reconciler.sandbox import parse_world
@@ -46,9 +56,7 @@ def remove(workspace: Workspace, numbers: range) -> None:
         workspace.remove(f"m{number}.yaml")
 
 
-def test_a_commit_that_deletes_half_the_manifests(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_a_commit_that_deletes_half_the_manifests(begin: Relays, workspace: Workspace) -> None:
     account = begin(24)
     remove(workspace, range(1, 13))
     harmless = account.apply().expect(0)
@@ -106,9 +114,7 @@ def test_a_commit_that_disables_500_monitors(
     assert account.patches() == [("/monitors/email-smtp/1", {"enabled": False})]
 
 
-def test_a_commit_that_empties_the_folder(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_a_commit_that_empties_the_folder(begin: Relays, workspace: Workspace) -> None:
     account = begin(12)
     remove(workspace, range(1, 13))
     account.run("plan", "--prune").expect(0, out="12 to destroy")
@@ -125,7 +131,7 @@ def test_a_commit_that_empties_the_folder(
     assert len(account.requests("DELETE")) == len(account.writes()) == 12
 
 
-def test_the_project_sets_the_budget(begin: Callable[[int], Account], workspace: Workspace) -> None:
+def test_the_project_sets_the_budget(begin: Relays, workspace: Workspace) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
     project = workspace.root / "reconciler.toml"
@@ -156,9 +162,7 @@ def test_the_commit_after_an_import_cannot_raise_the_limit_that_it_needs(
     assert account.writes() == []
 
 
-def test_a_saved_plan_is_held_to_it_too(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
-) -> None:
+def test_a_saved_plan_is_held_to_it_too(begin: Relays, workspace: Workspace, run: Run) -> None:
     account = begin(12)
     remove(workspace, range(1, 6))
     account.run("plan", "--prune", "--out", "plan.json").expect(0)
@@ -171,9 +175,7 @@ def test_a_saved_plan_is_held_to_it_too(
     assert len(account.requests("DELETE")) == len(account.writes()) == 5
 
 
-def test_a_plan_shows_causes_labels_and_cost(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_a_plan_shows_causes_labels_and_cost(begin: Relays, workspace: Workspace) -> None:
     account = begin(10)
     places = [{"id": 10}, {"id": 20}]
     for number in (1, 2, 3):
@@ -203,7 +205,7 @@ def test_a_plan_shows_causes_labels_and_cost(
 
 
 def test_the_guards_come_before_the_question(
-    begin: Callable[[int], Account], workspace: Workspace, terminal: Callable[..., Any]
+    begin: Relays, workspace: Workspace, terminal: Terminals
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
@@ -302,9 +304,7 @@ def test_interval_and_locations_where_the_account_ruled(
     account.apply().expect(5, err="(3 stretched), and the budget is 1")
 
 
-def test_a_name_that_moves_to_another_host(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_a_name_that_moves_to_another_host(begin: Relays, workspace: Workspace) -> None:
     account = begin(3)
     for number in (1, 2, 3):
         text = manifest("email-smtp", f"n{number}", number, name=f"N{number}", hostname="x.example")
@@ -314,7 +314,7 @@ def test_a_name_that_moves_to_another_host(
     assert account.writes() == []
 
 
-def test_eight_of_nine(begin: Callable[[int], Account], workspace: Workspace) -> None:
+def test_eight_of_nine(begin: Relays, workspace: Workspace) -> None:
     account = begin(9)
     remove(workspace, range(1, 9))
     done = account.run(*_PRUNE)
@@ -325,9 +325,7 @@ def test_eight_of_nine(begin: Callable[[int], Account], workspace: Workspace) ->
     assert len(account.requests("DELETE")) == len(account.writes()) == 1
 
 
-def test_orphans_do_not_make_the_fleet_larger(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_orphans_do_not_make_the_fleet_larger(begin: Relays, workspace: Workspace) -> None:
     account = begin(24)
     remove(workspace, range(5, 25))
     for number in range(1, 5):
@@ -359,7 +357,7 @@ def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
 
 
 def test_many_small_runs_are_held_to_what_one_large_run_is(
-    begin: Callable[[int], Account], workspace: Workspace
+    begin: Relays, workspace: Workspace
 ) -> None:
     account = begin(20)  # the budget is 6
     for number in range(1, 8):
@@ -386,7 +384,7 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
 
 
 def test_only_what_was_lost_counts_later(
-    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
+    begin: Relays, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     begin(10)
     seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
@@ -402,7 +400,7 @@ def test_only_what_was_lost_counts_later(
 
 
 def test_what_a_killed_run_took_away_counts(
-    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
+    begin: Relays, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """It is in the state before the request is: whoever is killed then cannot take it back."""
     begin(10)
@@ -423,23 +421,22 @@ def test_what_a_killed_run_took_away_counts(
     assert (lost["id"], lost["address"], lost["causes"]) == (1, "email-smtp/m1", ["disabled"])
 
 
-def test_a_ceiling_that_the_repository_cannot_raise(
-    begin: Callable[[int], Account], workspace: Workspace, run: Run
-) -> None:
+def test_a_ceiling_that_the_repository_cannot_raise(begin: Relays, workspace: Workspace) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
-    ceiling = account.env | {"RECONCILER_BUDGET": "2"}
+    ceiling = {"RECONCILER_BUDGET": "2"}
     workspace.settings("[budget]\nmonitors = 12\npercent = 100\n")
-    assert run(*_APPLY, env=ceiling).code == 0
+    assert account.apply(env=ceiling).code == 0
     for flags in ((), ("--allow-loss", "12")):
-        done = run(*_PRUNE, *flags, env=ceiling)
+        done = account.run(*_PRUNE, *flags, env=ceiling)
         assert done.code == 5
         assert "(4 deleted), and the budget is 2" in done.err
         assert "RECONCILER_BUDGET is a hard limit that no flag overrides" in done.err
     two = ("--keep", "email-smtp/m1", "--keep", "email-smtp/m2")
-    assert run(*_PRUNE, *two, env=ceiling).code == 0
+    assert account.run(*_PRUNE, *two, env=ceiling).code == 0
     assert (
-        "(2 deleted), 2 others have lost some" in run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
+        "(2 deleted), 2 others have lost some"
+        in account.run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
     )
     assert account.run(*_PRUNE).code == 0
     broken = account.run("plan", env={"RECONCILER_BUDGET": ""})
@@ -460,9 +457,7 @@ def test_what_was_deleted_outside_git_counts(workspace: Workspace, sandbox: Sand
     assert account.apply("--allow-loss", "2").code == 0
 
 
-def test_a_field_that_leaves_git_while_it_is_off(
-    begin: Callable[[int], Account], workspace: Workspace
-) -> None:
+def test_a_field_that_leaves_git_while_it_is_off(begin: Relays, workspace: Workspace) -> None:
     account = begin(6)
     for number in range(1, 4):
         account.edit("email-smtp", number, enabled=False)
@@ -475,7 +470,7 @@ def test_a_field_that_leaves_git_while_it_is_off(
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_typing_error_in_what_is_to_be_kept(
-    begin: Callable[[int], Account], workspace: Workspace, command: str
+    begin: Relays, workspace: Workspace, command: str
 ) -> None:
     account = begin(5)
     remove(workspace, range(1, 2))
@@ -495,7 +490,7 @@ def test_a_typing_error_in_what_is_to_be_kept(
 
 
 def test_a_state_that_lies_deletes_nothing_of_another_type(
-    begin: Callable[[int], Account], workspace: Workspace, sandbox: Sandbox
+    begin: Relays, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """A record may name any id: what is deleted must at least be of the record's kind."""
     begin(4)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e.conftest import Run, Sandbox, Workspace
+from e2e.conftest import Git, Run, Sandbox, Workspace
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -60,11 +60,7 @@ def test_words_are_completed(
 
 @pytest.mark.parametrize("place", ["file:here.json", "git:here.git"])
 def test_runs_are_completed(
-    place: str,
-    complete: Callable[..., list[str]],
-    workspace: Workspace,
-    sandbox: Sandbox,
-    git: Callable[..., str],
+    place: str, complete: Callable[..., list[str]], workspace: Workspace, sandbox: Sandbox, git: Git
 ) -> None:
     git(workspace.root, "init", "--quiet")
     git(workspace.root, "init", "--quiet", "--bare", "here.git")

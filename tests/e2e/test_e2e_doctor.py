@@ -63,7 +63,7 @@ def test_without_credentials_the_embedded_sandbox_is_checked(fleet: Fleet, run: 
     assert "Sandbox: no AlertSite credentials are set" in done.err
 
 
-def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -> None:
+def test_one_login_and_one_list(account: Account, doctor: Run) -> None:
     done = doctor(env=account.env).expect(0)
     found = _found(done)
     assert found["login"] == ("ok", f"accepted by {account.url}")
@@ -72,7 +72,7 @@ def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -
     assert account.calls() == [_LOGIN, _READ]
 
 
-def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[..., Done]) -> None:
+def test_a_refused_login_is_not_repeated(account: Account, doctor: Run) -> None:
     done = doctor(env=account.env | {"ALERTSITE_PASSWORD": _SECRET}).expect(4)
     found = _found(done)
     assert found["login"][0] == "FAIL"
@@ -81,7 +81,7 @@ def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[...,
     assert _SECRET not in done.text
 
 
-def test_a_refused_token(account: Account, doctor: Callable[..., Done]) -> None:
+def test_a_refused_token(account: Account, doctor: Run) -> None:
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": _SECRET}
     done = doctor(env=env).expect(4)
     assert _found(done)["login"][0] == "FAIL"
@@ -89,20 +89,18 @@ def test_a_refused_token(account: Account, doctor: Callable[..., Done]) -> None:
     assert _SECRET not in done.text
 
 
-def test_a_good_token(account: Account, doctor: Callable[..., Done]) -> None:
+def test_a_good_token(account: Account, doctor: Run) -> None:
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": account.token()}
     assert _found(doctor(env=env))["login"][0] == "ok"
 
 
-def test_a_reader_may_read(account: Account, doctor: Callable[..., Done]) -> None:
+def test_a_reader_may_read(account: Account, doctor: Run) -> None:
     login = dict(zip(("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD"), VIEWER, strict=True))
     done = doctor(env=account.env | login).expect(0)
     assert _found(done)["write"][0] == "not checked"
 
 
-def test_without_a_response_there_is_no_clock_to_compare(
-    fleet: Fleet, doctor: Callable[..., Done]
-) -> None:
+def test_without_a_response_there_is_no_clock_to_compare(fleet: Fleet, doctor: Run) -> None:
     fleet(1)
     login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
     done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **login}).expect(6)
@@ -120,12 +118,7 @@ def test_without_a_response_there_is_no_clock_to_compare(
     ],
 )
 def test_nothing_is_tried_twice(
-    fault: str,
-    failed: str,
-    code: int,
-    calls: list[str],
-    relays: Relays,
-    doctor: Callable[..., Done],
+    fault: str, failed: str, code: int, calls: list[str], relays: Relays, doctor: Run
 ) -> None:
     account = relays(1, faults=[fault])
     done = doctor(env=account.env).expect(code)
@@ -134,9 +127,7 @@ def test_nothing_is_tried_twice(
 
 
 class TestConfiguration:
-    def test_a_pipeline_without_credentials(
-        self, fleet: Fleet, doctor: Callable[..., Done]
-    ) -> None:
+    def test_a_pipeline_without_credentials(self, fleet: Fleet, doctor: Run) -> None:
         fleet(1)
         done = doctor(env={"CI": "1"}).expect(3)
         found = _found(done)
@@ -144,7 +135,7 @@ class TestConfiguration:
         assert found["login"][0] == "not checked"
         assert found["manifests"][0] == "ok"
 
-    def test_a_misspelt_variable(self, account: Account, doctor: Callable[..., Done]) -> None:
+    def test_a_misspelt_variable(self, account: Account, doctor: Run) -> None:
         done = doctor(env=account.env | {"ALERTSITE_TOKN": _SECRET}).expect(0)
         assert _found(done)["credentials"] == ("warn", "unknown variable ALERTSITE_TOKN")
         assert _SECRET not in done.text
@@ -159,7 +150,7 @@ class TestConfiguration:
         ],
     )
     def test_a_misspelt_variable_of_the_tool(
-        self, account: Account, doctor: Callable[..., Done], given: str, meant: str
+        self, account: Account, doctor: Run, given: str, meant: str
     ) -> None:
         done = doctor(env=account.env | {given: _SECRET}).expect(0)
         words = f"unknown variable {given}; did you mean {meant}?"
@@ -167,7 +158,7 @@ class TestConfiguration:
         assert _SECRET not in done.text
 
     def test_variables_of_plug_ins_and_known_ones_are_no_mistakes(
-        self, account: Account, doctor: Callable[..., Done], tmp_path: Path
+        self, account: Account, doctor: Run, tmp_path: Path
     ) -> None:
         (tmp_path / "key").write_text("0123456789abcdef" * 4)
         own = {"RECONCILER_VAULT_ADDRESS": "x", "RECONCILER_BUDGET": "5"}
@@ -175,7 +166,7 @@ class TestConfiguration:
         assert _found(doctor(env=account.env | own))["settings"][0] == "ok"
 
     def test_settings_that_are_not_known(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Run
     ) -> None:
         workspace.settings('stat = "file:x"\n')
         done = doctor(env=account.env).expect(3)
@@ -196,7 +187,7 @@ class TestConfiguration:
         assert "-     secrets        not checked: needs valid manifests" in done.out
 
     def test_the_first_failure_gives_the_exit_code(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Run
     ) -> None:
         workspace.write("bad.yaml", "kind: nonsense\n")
         assert doctor(env=account.env | {"ALERTSITE_PASSWORD": "wrong"}).code == 3
@@ -226,7 +217,7 @@ class TestSecrets:
         extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
         workspace.describe("email-round-trip", "trip", extra=extra)
 
-    def test_one_that_is_missing(self, doctor: Callable[..., Done]) -> None:
+    def test_one_that_is_missing(self, doctor: Run) -> None:
         done = doctor().expect(3)
         status, message = _found(done)["secrets"]
         assert status == "FAIL"
@@ -234,20 +225,20 @@ class TestSecrets:
             "1 of 1 not available: the environment variable MAILBOX is empty or not set"
         )
 
-    def test_one_that_nobody_tracks(self, doctor: Callable[..., Done]) -> None:
+    def test_one_that_nobody_tracks(self, doctor: Run) -> None:
         done = doctor(env={"MAILBOX": _SECRET}).expect(0)
         assert _found(done)["secrets"] == ("ok", "all 1 are available")
         assert _found(done)["secret key"][0] == "warn"
         assert _SECRET not in done.text
 
-    def test_all_is_well(self, doctor: Callable[..., Done]) -> None:
+    def test_all_is_well(self, doctor: Run) -> None:
         done = doctor(env={"MAILBOX": _SECRET, "RECONCILER_SECRET_KEY": "key-" + _SECRET})
         assert _found(done)["secret key"] == ("ok", "RECONCILER_SECRET_KEY is set")
         assert _SECRET not in done.text
 
 
 class TestState:
-    def test_its_records_are_counted(self, account: Account, doctor: Callable[..., Done]) -> None:
+    def test_its_records_are_counted(self, account: Account, doctor: Run) -> None:
         before = _found(doctor(env=account.env))["state"]
         assert before == ("ok", "file:.reconciler/state.json: none yet; the first apply creates it")
         assert account.apply().code == 0
@@ -255,16 +246,14 @@ class TestState:
         assert status == "ok"
         assert message.startswith("file:.reconciler/state.json: 2 records, serial ")
 
-    def test_one_that_is_corrupt(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
-    ) -> None:
+    def test_one_that_is_corrupt(self, account: Account, workspace: Workspace, doctor: Run) -> None:
         (workspace.root / "state.json").write_text("{")
         done = doctor("--state", "file:state.json", env=account.env).expect(8)
         assert _found(done)["state"][0] == "FAIL"
         assert _found(done)["lock"] == ("ok", "free")
 
     def test_one_that_binds_two_addresses_to_one_monitor(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Run
     ) -> None:
         assert account.apply().code == 0
         state = workspace.state()
@@ -275,7 +264,7 @@ class TestState:
         assert status == "warn"
         assert message.endswith(f" binds {first} and {second} to monitor {number}")
 
-    def test_one_of_another_account(self, account: Account, doctor: Callable[..., Done]) -> None:
+    def test_one_of_another_account(self, account: Account, doctor: Run) -> None:
         assert account.apply().code == 0
         status, message = _found(doctor(env=account.env | {"ALERTSITE_URL": account.url + "/x"}))[
             "state"
@@ -284,7 +273,7 @@ class TestState:
         assert "is the state of" in message
 
     def test_a_run_that_did_not_end(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Run
     ) -> None:
         store = open_store("file:.reconciler/state.json", folder=workspace.root)
         journal = Journal.create(store, "run-9")
@@ -303,7 +292,7 @@ class TestState:
         account: Account,
         workspace: Workspace,
         run: Run,
-        doctor: Callable[..., Done],
+        doctor: Run,
     ) -> None:
         store = open_store("file:state.json", folder=workspace.root)
         of = identity().rpartition("/")[0] + "/1" if is_dead else "another/1/2/3"
@@ -318,16 +307,14 @@ class TestState:
         assert store.read(Key.LOCK) is not None
         assert run("state", "unlock", "run-7", "--state", "file:state.json").code == 0
 
-    def test_git_that_is_missing(
-        self, account: Account, tmp_path: Path, doctor: Callable[..., Done]
-    ) -> None:
+    def test_git_that_is_missing(self, account: Account, tmp_path: Path, doctor: Run) -> None:
         done = doctor("--state", "git:origin", env=account.env | {"PATH": str(tmp_path)}).expect(3)
         found = _found(done)
         assert found["git"] == ("FAIL", "git:origin needs git, which is not on the PATH")
         assert found["state"][0] == "not checked"
 
     def test_git_without_a_repository_and_with(
-        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+        self, account: Account, workspace: Workspace, doctor: Run
     ) -> None:
         done = doctor("--state", "git:origin", env=account.env).expect(3)
         assert _found(done)["git"][0] == "ok"
@@ -366,7 +353,7 @@ class TestClock:
         [(0, "ok", "within "), (600, "warn", " s ahead of"), (-600, "warn", " s behind")],
     )
     def test_it_is_compared(
-        self, ahead: int, status: str, words: str, fleet: Fleet, doctor: Callable[..., Done]
+        self, ahead: int, status: str, words: str, fleet: Fleet, doctor: Run
     ) -> None:
         fleet(1)
         there = datetime.now(UTC) - timedelta(seconds=ahead)
@@ -388,9 +375,7 @@ class TestClock:
             "Mon, 01 Jan 2024 00:00:00 +999999",
         ],
     )
-    def test_a_server_that_does_not_say(
-        self, date: str, fleet: Fleet, doctor: Callable[..., Done]
-    ) -> None:
+    def test_a_server_that_does_not_say(self, date: str, fleet: Fleet, doctor: Run) -> None:
         fleet(1)
         with _serving(date) as url:
             login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
@@ -409,7 +394,7 @@ class TestClock:
 )
 def test_another_package_of_the_same_name_is_named(
     account: Account,
-    doctor: Callable[..., Done],
+    doctor: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: str,

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import Account, Relays, Run, Sandbox, Workspace, files, manifest, monitor
+from e2e.conftest import Account, Relays, Sandbox, Workspace, files, manifest, monitor
 
 from reconciler.context import SYSTEM
 from reconciler.core import model
@@ -86,10 +86,8 @@ def test_drift_of_nothing_is_no_good_news(target: str, three: Account) -> None:
     assert done.out == ""
 
 
-def test_drift_before_anything_was_applied(
-    workspace: Workspace, sandbox: Sandbox, run: Run
-) -> None:
-    done = run("drift", env=sandbox().env)
+def test_drift_before_anything_was_applied(workspace: Workspace, sandbox: Sandbox) -> None:
+    done = sandbox().run("drift")
     assert (done.code, done.out) == (8, "")
     assert "file:.reconciler/state.json: there is no state to compare with" in done.err
     assert files(workspace.root).keys() == {"reconciler.toml"}

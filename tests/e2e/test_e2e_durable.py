@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ import pytest
 from e2e.conftest import (
     Account,
     Done,
-    Fleet,
     Relays,
     Run,
     Sandbox,
     Start,
     Workspace,
+    files,
     manifest,
     monitor,
 )
@@ -33,7 +33,7 @@ from reconciler.sandbox import seeded
 _APPLY = ("apply", "--auto-approve")
 _ONE = ("--parallelism", "1")
 _SECONDS = 45
-_COUNT = 8
+_COUNT = 4
 _TORN = """
 import os, resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills whoever writes beyond the limit
@@ -57,16 +57,21 @@ sys.addaudithook(hook)
 sys.argv[:2] = ["reconciler"]
 runpy.run_module("reconciler", run_name="__main__")
 """
+_BOUNDED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "reconciler", *sys.argv[2:]])
+"""
+_AS_ANYBODY = """
+import ctypes, os, sys
+for capability in (1, 2):  # even root may then do only what the permissions of a file say
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "reconciler", *sys.argv[1:]])
+"""
 _UNCOMPILED = {"PYTHONDONTWRITEBYTECODE": "1"}
 """Python would cut off what it compiles, and keep that for the runs that come after."""
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+_DENIED = "Permission denied"
+_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux for it")
 
 
 @pytest.fixture
@@ -78,22 +83,27 @@ def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
 def whole(workspace: Workspace, account: Account) -> dict[str, bytes]:
     """The files of an import that nothing disturbs."""
     assert account.run("import", "--into", "whole").code == 0
-    return _files(workspace.root / "whole")
+    return files(workspace.root / "whole")
 
 
 @pytest.fixture
-def ended(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., int]:
-    """Runs a command, `import` by default, as a program that ends itself; returns how it ended."""
+def wrapped(workspace: Workspace, base_env: dict[str, str]) -> Run:
+    """Runs a script of Python, with its arguments, which runs the command line."""
 
-    def run(program: str, number: int, env: Mapping[str, str], *command: str) -> int:
-        return subprocess.run(
-            [sys.executable, "-c", program, str(number), *(command or ("import",))],
+    def run(script: str, *arguments: str, env: Mapping[str, str]) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
             cwd=workspace.root,
             env=base_env | _UNCOMPILED | dict(env),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
+            encoding="utf-8",
             timeout=_SECONDS,
             check=False,
-        ).returncode
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "unexpected error" not in done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return run
 
@@ -101,75 +111,56 @@ def ended(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., int]:
 def _assert_finished(workspace: Workspace, account: Account, whole: dict[str, bytes]) -> None:
     """What is there is whole, and a merge makes the rest of it, and nothing else."""
     folder = workspace.root / "monitors"
-    left = {name: data for name, data in _files(folder).items() if "/." not in f"/{name}"}
+    left = {name: data for name, data in files(folder).items() if "/." not in f"/{name}"}
     assert left == {name: whole[name] for name in left}
     done = account.run("import", "--merge")
     assert (done.code, "Plan after import: changes" in done.out) == (0, False), done.text
-    assert _files(folder) == whole
+    assert files(folder) == whole
     assert account.run("plan", "--detailed-exitcode").code == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 200, 400])
 def test_killed_while_it_writes_a_manifest(
-    size: int,
-    workspace: Workspace,
-    account: Account,
-    whole: dict[str, bytes],
-    ended: Callable[..., int],
+    size: int, workspace: Workspace, account: Account, whole: dict[str, bytes], wrapped: Run
 ) -> None:
-    assert ended(_TORN, size, account.env) == -signal.SIGXFSZ
+    assert wrapped(_TORN, str(size), "import", env=account.env).code == -signal.SIGXFSZ
     _assert_finished(workspace, account, whole)
 
 
 def test_killed_between_any_two_steps(
-    workspace: Workspace, account: Account, whole: dict[str, bytes], ended: Callable[..., int]
+    workspace: Workspace, account: Account, whole: dict[str, bytes], wrapped: Run
 ) -> None:
     codes = []
     for step in range(1000):
-        codes.append(ended(_AT_STEP, step, account.env))
+        codes.append(wrapped(_AT_STEP, str(step), "import", env=account.env).code)
         if codes[-1] != -signal.SIGKILL:
             break
         if step % 4 == 0:
             _assert_finished(workspace, account, whole)
-        for name in _files(workspace.root / "monitors"):
+        for name in files(workspace.root / "monitors"):
             workspace.remove(name)
     assert codes == [-signal.SIGKILL] * (len(codes) - 1) + [0]
     assert len(codes) > _COUNT
-    assert _files(workspace.root / "monitors") == whole
+    assert files(workspace.root / "monitors") == whole
 
 
+@_linux
 def test_no_room_for_a_manifest(
-    workspace: Workspace, account: Account, base_env: dict[str, str], whole: dict[str, bytes]
+    workspace: Workspace, account: Account, whole: dict[str, bytes], wrapped: Run
 ) -> None:
     """As on a full disk: the lock and most manifests fit, and the next does not."""
     limit = max(map(len, whole.values())) - 1
-    program = (
-        "import os, resource, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
-        "os.execv(sys.argv[2], sys.argv[2:])\n"
-    )
-    limited = [sys.executable, "-c", program, str(limit)]
-    done = subprocess.run(
-        [*limited, sys.executable, "-m", "reconciler", "import"],
-        cwd=workspace.root,
-        env=base_env | _UNCOMPILED | account.env,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 3
-    assert "File too large" in done.stderr
-    written = _files(workspace.root / "monitors")
-    (count,) = re.findall(r"([0-9]+) of [0-9]+ files were written", done.stderr)
+    done = wrapped(_BOUNDED, str(limit), "import", env=account.env)
+    done.expect(3, err=("File too large", "then run the same command again.\n"))
+    written = files(workspace.root / "monitors")
+    (count,) = re.findall(r"([0-9]+) of [0-9]+ files were written", done.err)
     assert int(count) == len(written) == 0
-    assert "then run the same command again.\n" in done.stderr
     _assert_finished(workspace, account, whole)
 
 
 @pytest.mark.parametrize("command", [["fmt"], ["pull", "--auto-approve"]])
 def test_what_a_killed_run_leaves_is_removed_by_the_next(
-    command: list[str], workspace: Workspace, sandbox: Sandbox, ended: Callable[..., int]
+    command: list[str], workspace: Workspace, sandbox: Sandbox, wrapped: Run
 ) -> None:
     text = manifest("email-smtp", "relay", 1, port=25)
     workspace.write("relay.yaml", text)
@@ -179,32 +170,35 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
     text = text.replace("kind: email-smtp\n", "") + "kind: email-smtp\n"  # not in order either
     workspace.write("relay.yaml", text)
 
-    assert ended(_AT_STEP, 0, account.env, *command) == -signal.SIGKILL
+    assert wrapped(_AT_STEP, "0", *command, env=account.env).code == -signal.SIGKILL
     assert workspace.read("relay.yaml") == text
-    assert len(_files(workspace.root / "monitors")) == 2
+    assert len(files(workspace.root / "monitors")) == 2
     assert account.run(*command).code == 0
-    assert list(_files(workspace.root / "monitors")) == ["relay.yaml"]
+    assert list(files(workspace.root / "monitors")) == ["relay.yaml"]
 
 
 def test_a_plan_file_is_whole_or_the_one_before(
-    workspace: Workspace, relays: Relays, ended: Callable[..., int]
+    workspace: Workspace, relays: Relays, wrapped: Run
 ) -> None:
     account = relays(3)
     (workspace.root / "monitors-plans").mkdir()
     command = ["plan", "--out", "monitors-plans/p.json"]
     assert account.run(*command).code == 0
-    before = _files(workspace.root / "monitors-plans")
-    assert ended(_TORN, 100, account.env, *command) == -signal.SIGXFSZ
-    assert ended(_AT_STEP, 0, account.env, *command) == -signal.SIGKILL
-    after = _files(workspace.root / "monitors-plans")
+    before = files(workspace.root / "monitors-plans")
+    assert wrapped(_TORN, "100", *command, env=account.env).code == -signal.SIGXFSZ
+    assert wrapped(_AT_STEP, "0", *command, env=account.env).code == -signal.SIGKILL
+    after = files(workspace.root / "monitors-plans")
     assert after["p.json"] == before["p.json"]
     assert len(after) == 2
     assert account.run(*command).code == 0
-    assert list(_files(workspace.root / "monitors-plans")) == ["p.json"]
+    assert list(files(workspace.root / "monitors-plans")) == ["p.json"]
 
 
-def test_a_merge_tells_of_manifests_that_differ(workspace: Workspace, account: Account) -> None:
+def test_a_merge_tells_of_manifests_that_differ(
+    workspace: Workspace, sandbox: Sandbox, schemas: dict[str, Any]
+) -> None:
     """Such as one that an editor, or another tool, has left cut off."""
+    account = sandbox(*seeded(2 * _COUNT, schemas))
     assert account.run("import").code == 0
     cut, gone = sorted((workspace.root / "monitors" / "email-smtp").glob("[!_]*.yaml"))[:2]
     text = cut.read_text()
@@ -218,66 +212,31 @@ def test_a_merge_tells_of_manifests_that_differ(workspace: Workspace, account: A
     assert done.out.endswith(f"Nothing to import.\n{said}")
 
 
-_BOUNDED = """
-import os, resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-_AS_ANYBODY = """
-import ctypes, os, sys
-for capability in (1, 2):  # even root may then do only what the permissions of a file say
-    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux for it")
+_MIXED = [f"/monitors/email-smtp/{number}" for number in (1, 2, 3)] + ["New 1", "New 2", "New 3"]
 
 
-def _writes(account: Account) -> Counter[str]:
-    """How often each create, by display name, and each update, by path, was sent."""
-    entries = [entry for entry in account.requests() if entry["path"].startswith("/monitors/")]
-    return Counter(
+def _sent(account: Account) -> list[str]:
+    """Each create, by display name, and each update, by path, that was sent; in order."""
+    entries = (entry for entry in account.requests() if entry["path"].startswith("/monitors/"))
+    return sorted(
         entry["body"]["name"] if entry["method"] == "POST" else entry["path"]
         for entry in entries
         if entry["method"] in {"POST", "PATCH"}
     )
 
 
+def _assert_done(account: Account) -> None:
+    """Nothing is left to do, and all was sent once."""
+    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    assert _sent(account) == _MIXED
+
+
 @pytest.fixture
-def mixed(workspace: Workspace, fleet: Fleet) -> list[dict[str, Any]]:
-    """Three updates and three creates; returns the live monitors."""
+def mixed(workspace: Workspace, relays: Relays) -> Relays:
+    """Starts a sandbox for three updates and three creates."""
     new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
     workspace.write("new.yaml", "---\n".join(new))
-    return fleet(3)
-
-
-_MIXED = Counter(
-    [f"/monitors/email-smtp/{number}" for number in (1, 2, 3)] + ["New 1", "New 2", "New 3"]
-)
-
-
-@pytest.fixture
-def wrapped(
-    workspace: Workspace, base_env: dict[str, str], executable: list[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command line after a script of Python has prepared its process."""
-
-    def run(script: Sequence[str], *arguments: str, env: dict[str, str]) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-c", *script, *executable, *arguments],
-            cwd=workspace.root,
-            # Where there is no room, Python would cut off what it compiles, and keep that.
-            env=base_env | env | {"PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout + done.stderr
-        assert "unexpected error" not in done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return run
+    return partial(relays, 3)
 
 
 class Meddler:
@@ -303,12 +262,14 @@ class Meddler:
                     time.sleep(self._pause)
 
 
+Meddled = Callable[..., tuple[Account, Done]]
+
+
 @pytest.fixture
-def meddled(sandbox: Sandbox, start: Start) -> Callable[..., tuple[Account, Done]]:
+def meddled(mixed: Relays, start: Start) -> Meddled:
     """Applies while somebody meddles; returns the account and what the run left behind."""
 
     def apply(
-        seed: Sequence[Any],
         meddle: Callable[[int], object],
         *,
         before: Callable[[Account], object] = lambda _account: None,
@@ -316,12 +277,11 @@ def meddled(sandbox: Sandbox, start: Start) -> Callable[..., tuple[Account, Done
         **variables: str,
     ) -> tuple[Account, Done]:
         witnesses: list[Meddler] = []
-        account = sandbox(*seed, witness=lambda *seen: [each(*seen) for each in witnesses])
+        account = mixed(witness=lambda *seen: [each(*seen) for each in witnesses])
         before(account)
         meddler = Meddler(meddle, pause)
         witnesses.append(meddler)
-        uncompiled = {"PYTHONDONTWRITEBYTECODE": "1"}  # as above
-        process = start(*_APPLY, *_ONE, env=account.env | variables | uncompiled)
+        process = start(*_APPLY, *_ONE, env=account.env | variables | _UNCOMPILED)
         meddler.pid.set_result(process.popen.pid)
         done = process.finish()
         witnesses.clear()
@@ -335,75 +295,64 @@ def meddled(sandbox: Sandbox, start: Start) -> Callable[..., tuple[Account, Done
 
 @_linux
 def test_folder_that_nothing_can_be_written_to(
-    workspace: Workspace,
-    kept: Path,
-    mixed: list[Any],
-    sandbox: Sandbox,
-    wrapped: Callable[..., tuple[int, str, str]],
+    workspace: Workspace, kept: Path, mixed: Relays, wrapped: Run
 ) -> None:
-    account = sandbox(*mixed)
+    account = mixed()
     kept.parent.mkdir()
     for folder in (kept.parent, workspace.root):
         if folder == workspace.root:
             kept.parent.rmdir()
         folder.chmod(0o555)
-        code, out, err = wrapped([_AS_ANYBODY], *_APPLY, env=account.env)
-        assert (code, out) == (8, "")
-        assert f"cannot write file:.reconciler/state.json: Permission denied ({kept.parent}" in err
-        assert wrapped([_AS_ANYBODY], "plan", env=account.env)[0] == 0
-        code, _, err = wrapped([_AS_ANYBODY], "plan", "--out", "p.json", env=account.env)
-        assert (code, "p.json cannot be written: Permission denied" in err) == (
-            (3, True) if folder == workspace.root else (0, False)
-        )
+        said = f"cannot write file:.reconciler/state.json: {_DENIED} ({kept.parent}"
+        done = wrapped(_AS_ANYBODY, *_APPLY, env=account.env).expect(8, err=said)
+        assert done.out == ""
+        assert wrapped(_AS_ANYBODY, "plan", env=account.env).code == 0
+        plan = wrapped(_AS_ANYBODY, "plan", "--out", "p.json", env=account.env)
+        if folder == workspace.root:
+            plan.expect(3, err=f"p.json cannot be written: {_DENIED}")
+        else:
+            plan.expect(0)
         folder.chmod(0o755)
-    assert _writes(account) == Counter()
+    assert _sent(account) == []
     assert account.apply().code == 0
-    assert _writes(account) == _MIXED
+    _assert_done(account)
 
 
 @_linux
-def test_state_that_may_not_be_read(
-    kept: Path, mixed: list[Any], sandbox: Sandbox, wrapped: Callable[..., tuple[int, str, str]]
-) -> None:
-    account = sandbox(*mixed)
+def test_state_that_may_not_be_read(kept: Path, mixed: Relays, wrapped: Run) -> None:
+    account = mixed()
     assert account.apply().code == 0
     kept.chmod(0)
     for command in (["plan"], _APPLY, ["state", "list"], ["plan", "--offline"]):
-        code, _, err = wrapped([_AS_ANYBODY], *command, env=account.env)
-        assert code == 8
-        assert "cannot read file:.reconciler/state.json: Permission denied" in err
+        said = f"cannot read file:.reconciler/state.json: {_DENIED}"
+        wrapped(_AS_ANYBODY, *command, env=account.env).expect(8, err=said)
     kept.chmod(0o600)
-    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    _assert_done(account)
 
 
 @_linux
 def test_manifest_that_no_id_can_be_written_to(
-    workspace: Workspace,
-    mixed: list[Any],
-    sandbox: Sandbox,
-    wrapped: Callable[..., tuple[int, str, str]],
+    workspace: Workspace, mixed: Relays, wrapped: Run
 ) -> None:
-    account = sandbox(*mixed)
+    account = mixed()
     path = workspace.root / "monitors" / "new.yaml"
     before = path.read_bytes()
     for place, mode in ((path, 0o444), (path.parent, 0o555)):
         old = place.stat().st_mode
         place.chmod(mode)
-        code, _, err = wrapped([_AS_ANYBODY], *_APPLY, "--write-ids", env=account.env)
+        done = wrapped(_AS_ANYBODY, *_APPLY, "--write-ids", env=account.env)
         place.chmod(old)
-        assert code == 0
-        assert "cannot write monitors/new.yaml: Permission denied. The ids are in the state." in err
+        said = f"cannot write monitors/new.yaml: {_DENIED}. The ids are in the state."
+        done.expect(0, err=said)
         assert path.read_bytes() == before
     assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
-    assert _writes(account) == _MIXED
+    _assert_done(account)
     assert "wrote metadata.id" in account.apply("--write-ids").err
 
 
-def test_something_else_where_the_folder_should_be(
-    workspace: Workspace, mixed: list[Any], sandbox: Sandbox
-) -> None:
+def test_something_else_where_the_folder_should_be(workspace: Workspace, mixed: Relays) -> None:
     (workspace.root / ".reconciler").write_text("a file")
-    account = sandbox(*mixed)
+    account = mixed()
     account.apply().expect(8, err="file:.reconciler/state.json: Not a directory")
     assert (workspace.root / ".reconciler").read_text() == "a file"
     assert account.calls() == []
@@ -415,21 +364,16 @@ def test_something_else_where_the_folder_should_be(
 @_linux
 @pytest.mark.parametrize("size", [0, 100, 900], ids=["nothing", "no-lock", "no-journal"])
 def test_no_room_to_write_down_what_is_to_be_done(
-    size: int,
-    workspace: Workspace,
-    kept: Path,
-    relays: Relays,
-    wrapped: Callable[..., tuple[int, str, str]],
+    size: int, workspace: Workspace, kept: Path, relays: Relays, wrapped: Run
 ) -> None:
     account = relays(30)
-    code, out, err = wrapped([_BOUNDED, str(size)], *_APPLY, env=account.env)
-    assert code == 8
-    assert re.search(r"Error: cannot write .*: File too large\n", err)
-    assert "run the same command again" in err
-    assert "Apply" not in out
+    done = wrapped(_BOUNDED, str(size), *_APPLY, env=account.env)
+    done.expect(8, err="run the same command again")
+    assert re.search(r"Error: cannot write .*: File too large\n", done.err)
+    assert "Apply" not in done.out
     assert account.patches() == []
-    code, _, err = wrapped([_BOUNDED, "100"], "plan", "--out", "p.json", env=account.env)
-    assert (code, "p.json cannot be written: File too large" in err) == (3, True)
+    plan = wrapped(_BOUNDED, "100", "plan", "--out", "p.json", env=account.env)
+    plan.expect(3, err="p.json cannot be written: File too large")
     assert sorted(path.name for path in workspace.root.iterdir()) == [
         ".reconciler",
         "monitors",
@@ -445,23 +389,19 @@ def test_no_room_to_write_down_what_is_to_be_done(
 
 
 @_linux
-def test_no_room_any_more_in_the_middle(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
-) -> None:
-    account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
+def test_no_room_any_more_in_the_middle(kept: Path, meddled: Meddled) -> None:
+    account, done = meddled(lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
     assert done.code == 8
     assert "not started: the state cannot be saved: cannot write the journal" in done.out
     assert "Apply incomplete! Resources: " in done.out
     assert "Run the same command again to finish.\n" in done.out
     assert done.err.rstrip().splitlines()[-2].startswith("Error: cannot write the journal ")
-    sent = _writes(account)
-    assert 1 <= sent.total() < 6
+    assert 1 <= len(_sent(account)) < 6
     records = json.loads(kept.read_bytes())["records"].values()
     assert {(record["applied_at"], len(record["fields"])) for record in records} == {("", 0)}
 
     account.apply().expect(0, err="Recovery: run ")
-    assert _writes(account) == _MIXED
-    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    _assert_done(account)
     assert len(json.loads(kept.read_bytes())["records"]) == 6
 
 
@@ -509,9 +449,7 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     assert list(kept.parent.glob("*.journal")) == []
 
 
-def test_journal_of_an_earlier_run_that_cannot_be_removed(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
-) -> None:
+def test_journal_of_an_earlier_run_that_cannot_be_removed(kept: Path, meddled: Meddled) -> None:
     journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
 
     def leave(account: Account) -> None:
@@ -525,7 +463,7 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
         journal.unlink()
         journal.mkdir()
 
-    account, done = meddled(mixed, spoil, before=leave)
+    account, done = meddled(spoil, before=leave)
     assert done.code == 8
     assert "Apply complete! Resources: 3 added, 2 changed, 0 destroyed.\n" in done.out
     assert f"Error: cannot remove the journal {journal}: " in done.err
@@ -554,21 +492,15 @@ def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(unsaved: 
 # in mid-run
 
 
-def test_state_that_is_deleted_in_mid_run_is_put_back(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
-) -> None:
-    account, done = meddled(mixed, lambda _pid: kept.unlink(), pause=0.0)
+def test_state_that_is_deleted_in_mid_run_is_put_back(kept: Path, meddled: Meddled) -> None:
+    account, done = meddled(lambda _pid: kept.unlink(), pause=0.0)
     assert done.code == 0
     assert len(json.loads(kept.read_bytes())["records"]) == 6
-    assert _writes(account) == _MIXED
-    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    _assert_done(account)
 
 
-def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]]
-) -> None:
+def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(kept: Path, meddled: Meddled) -> None:
     account, done = meddled(
-        mixed,
         lambda _pid: kept.write_text("{"),
         before=lambda account: account.apply("--target", "*/relay-01"),
     )
@@ -577,29 +509,25 @@ def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
     assert account.run("plan").code == 8
     kept.write_bytes(kept.with_name("state.json.backup").read_bytes())  # as the hint says
     assert account.apply().code == 0
-    assert _writes(account) == _MIXED
-    assert account.run("plan").out == "No changes. 6 unchanged.\n"
+    _assert_done(account)
 
 
-def test_lock_that_is_broken_in_mid_run(
-    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run_process: Run
-) -> None:
+def test_lock_that_is_broken_in_mid_run(kept: Path, meddled: Meddled, run_process: Run) -> None:
     def unlock(_pid: int) -> None:
         holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
         assert run_process("state", "unlock", holder, env={"CI": "1"}).code == 0
 
-    account, done = meddled(mixed, unlock, RECONCILER_LOCK_LEASE="1s")
+    account, done = meddled(unlock, RECONCILER_LOCK_LEASE="1s")
     done.expect(7, out="not started: the lock was lost: ")
-    assert 1 <= _writes(account).total() < 6
+    assert 1 <= len(_sent(account)) < 6
     assert not kept.with_name("state.json.lock").exists()
-    assert run_process(*_APPLY, env=account.env).code == 0
-    assert _writes(account) == _MIXED
-    assert run_process("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert account.apply().code == 0
+    _assert_done(account)
 
 
 @_linux
 def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
-    workspace: Workspace, wrapped: Callable[..., tuple[int, str, str]]
+    workspace: Workspace, wrapped: Run
 ) -> None:
     text = manifest("email-smtp", "relay", 1)
     path = workspace.root / "monitors" / "relay.yaml"
@@ -607,8 +535,7 @@ def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
         "".join(sorted(text.splitlines(keepends=True), key=lambda line: line[:1] == "a"))
     )
     path.chmod(0o444)
-    code, out, err = wrapped([_AS_ANYBODY], "fmt", env={})
+    done = wrapped(_AS_ANYBODY, "fmt", env={})
     path.chmod(0o644)
-    assert (code, out) == (3, "")
-    assert "Error: cannot write monitors/relay.yaml: Permission denied\nNothing was written" in err
-    assert "fix the permissions" in err
+    said = f"Error: cannot write monitors/relay.yaml: {_DENIED}\nNothing was written"
+    assert done.expect(3, err=(said, "fix the permissions")).out == ""

@@ -150,7 +150,7 @@ class TestTheToolKeepsTheOrder:
             monitor(kind, number, name=f"M {number}", alert_note="x", timeout=45, note=str(number))
             for number, kind in enumerate((*kinds, *kinds), 1)
         ]
-        assert run("import", env=sandbox(*live).env).code == 0
+        assert sandbox(*live).run("import").code == 0
         assert "timeout" in workspace.read("_defaults.yaml")
         assert run("fmt", "--check").code == 0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from e2e.conftest import Account, Done, Place, Relays, Run, Sandbox, Workspace, monitor
+from e2e.conftest import Account, Done, Git, Place, Places, Relays, Run, Sandbox, Workspace, monitor
 
 _OUT = ("plan", "--out", "p.json")
 _APPLY = ("apply", "--auto-approve")
@@ -13,7 +13,7 @@ _PRUNE = (*_APPLY, "--prune")
 
 
 @pytest.fixture
-def commit(workspace: Workspace, git: Callable[..., str]) -> Callable[[], str]:
+def commit(workspace: Workspace, git: Git) -> Callable[[], str]:
     """Commits all manifests; returns the commit."""
     git(workspace.root, "init", "--quiet", "--initial-branch=main")
     (workspace.root / ".gitignore").write_text(".reconciler/\n*.json\n")
@@ -47,12 +47,12 @@ def two(
 
 
 def test_an_old_pipeline_that_runs_again_is_refused(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str]
+    workspace: Workspace, two: tuple[Account, str, str], git: Git
 ) -> None:
     account, first, second = two
     git(workspace.root, "checkout", "--quiet", first)
     for more in ((), ("--prune",), ("--target", "*/relay-01")):
-        done = account.apply(*more).expect(
+        account.apply(*more).expect(
             5, err=(f"{first[:12]} is older than {second[:12]}", "--allow-older")
         )
     assert len(account.monitors()) == 36
@@ -76,7 +76,7 @@ def test_an_old_pipeline_that_runs_again_is_refused(
 
 
 def test_a_revert_is_a_new_commit(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str]
+    workspace: Workspace, two: tuple[Account, str, str], git: Git
 ) -> None:
     account, _, second = two
     git(workspace.root, "revert", "--no-edit", second)
@@ -85,10 +85,7 @@ def test_a_revert_is_a_new_commit(
 
 
 def test_an_apply_without_changes_counts_too(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    commit: Callable[[], str],
-    git: Callable[..., str],
+    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], git: Git
 ) -> None:
     account, _, second = two
     third = commit()
@@ -102,10 +99,7 @@ def test_an_apply_without_changes_counts_too(
 
 
 def test_an_apply_of_a_part_does_not_stand_for_all(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    commit: Callable[[], str],
-    git: Callable[..., str],
+    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], git: Git
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
@@ -117,7 +111,7 @@ def test_an_apply_of_a_part_does_not_stand_for_all(
 
 
 def test_what_was_begun_counts_although_it_failed(
-    workspace: Workspace, relays: Relays, commit: Callable[[], str], git: Callable[..., str]
+    workspace: Workspace, relays: Relays, commit: Callable[[], str], git: Git
 ) -> None:
     account = relays(3, faults=["PATCH */2 status=400"])
     first = commit()
@@ -154,7 +148,7 @@ def test_changes_that_are_not_committed_are_said(
 
 
 def test_what_cannot_be_told_is_permitted_and_said(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], tmp_path: Path
+    workspace: Workspace, two: tuple[Account, str, str], git: Git, tmp_path: Path
 ) -> None:
     account, first, second = two
     state = f"file:{workspace.root}/.reconciler/state.json"
@@ -180,7 +174,7 @@ def test_what_cannot_be_told_is_permitted_and_said(
 
 
 def test_a_saved_plan_knows_its_commit(
-    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], tmp_path: Path
+    workspace: Workspace, two: tuple[Account, str, str], git: Git, tmp_path: Path
 ) -> None:
     account, first, second = two
     git(workspace.root, "checkout", "--quiet", first)
@@ -205,7 +199,7 @@ def test_a_saved_plan_knows_its_commit(
 class Pipelines:
     """One account, and a clone of the repository for each pipeline."""
 
-    def __init__(self, place: Place, account: Account, git: Callable[..., str], run: Run) -> None:
+    def __init__(self, place: Place, account: Account, git: Git, run: Run) -> None:
         self.account = account
         self._place = place
         self._git = git
@@ -232,9 +226,7 @@ class Pipelines:
 
 
 @pytest.fixture
-def pipelines(
-    places: Callable[[str], Place], sandbox: Sandbox, git: Callable[..., str], run: Run
-) -> Pipelines:
+def pipelines(places: Places, sandbox: Sandbox, git: Git, run: Run) -> Pipelines:
     account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
     return Pipelines(places("git"), account, git, run)
 

@@ -12,7 +12,9 @@ from e2e.conftest import (
     Account,
     Done,
     Fleet,
+    Git,
     Place,
+    Places,
     Run,
     Sandbox,
     Start,
@@ -65,9 +67,7 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(
-    request: pytest.FixtureRequest, places: Callable[[str], Place], sandbox: Sandbox, run: Run
-) -> Fleet:
+def fleet(request: pytest.FixtureRequest, places: Places, sandbox: Sandbox, run: Run) -> Fleet:
     """A fleet on the store that the parameter `kind` names; a file if it has none."""
     params = getattr(request.node, "callspec", None)
     place = places(params.params.get("kind", "file") if params else "file")
@@ -76,7 +76,7 @@ def fleet(
 
 
 @EVERYWHERE
-def test_a_run_is_told_and_taken_back(kind: str, fleet: Fleet, git: Callable[..., str]) -> None:
+def test_a_run_is_told_and_taken_back(kind: str, fleet: Fleet, git: Git) -> None:
     """It updates one monitor, creates one and deletes one; taking it back is taken back too."""
     relay = manifest("email-smtp", "relay", 1, port=25, name="Relay")
     old = manifest("email-imap", "old", name="Old", timeout=20)
@@ -553,7 +553,7 @@ def test_one_record_that_cannot_be_used_leaves_the_others(
 class Repository:
     """A fleet with one monitor, whose manifests are in Git; the first apply is made."""
 
-    def __init__(self, fleet: Fleet, git: Callable[..., str], port: int = 25) -> None:
+    def __init__(self, fleet: Fleet, git: Git, port: int = 25) -> None:
         self.fleet, self._git = fleet, git
         self.git("init", "--quiet", "--initial-branch=main")
         self.relay(port=port)
@@ -595,7 +595,7 @@ class Repository:
 
 
 @pytest.fixture
-def repository(fleet: Fleet, git: Callable[..., str]) -> Repository:
+def repository(fleet: Fleet, git: Git) -> Repository:
     return Repository(fleet, git)
 
 
@@ -692,7 +692,7 @@ class TestWhatToRevert:
         done = repository.fleet.run("undo", run, "--auto-approve", env={"PATH": os.devnull})
         assert (done.code, BY_HAND in done.err) == (0, True), done.text
 
-    def test_the_first_run(self, fleet: Fleet, git: Callable[..., str]) -> None:
+    def test_the_first_run(self, fleet: Fleet, git: Git) -> None:
         repository = Repository(fleet, git, port=587)
         (first,) = fleet.history()
         assert repository.undo(first["id"]) == BY_HAND

@@ -83,10 +83,10 @@ def test_nothing_is_overwritten(workspace: Workspace, account: Account) -> None:
     assert account.run("import").code == 5
 
 
-def test_a_note_about_many_monitors_is_one_line(run: Run, sandbox: Sandbox) -> None:
+def test_a_note_about_many_monitors_is_one_line(sandbox: Sandbox) -> None:
     fields = {"home_location": "x"}
     seed = [monitor("email-smtp", id_, name=f"m{id_:02}", **fields) for id_ in range(1, 31)]
-    done = run("import", env=sandbox(*seed).env)
+    done = sandbox(*seed).run("import")
     assert "wrote  31 files: monitors/email-smtp 30, monitors 1\n" in done.out
     assert (
         "  - email-smtp/m01, email-smtp/m02, email-smtp/m03 and 27 more home_location: "
@@ -364,20 +364,20 @@ def test_an_account_that_is_all_shared_needs_no_folder(
 
 
 def test_what_is_not_in_alertsite_does_not_differ_from_it(
-    workspace: Workspace, run: Run, sandbox: Sandbox
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     workspace.describe("email-smtp", "example", name="Example")
-    done = run("import", env=sandbox(monitor("email-smtp", 7)).env).expect(0)
+    done = sandbox(monitor("email-smtp", 7)).run("import").expect(0)
     assert done.out.endswith(
         "Plan after import: no changes. 1 unchanged.\n"
         "1 existing manifest has no monitor in AlertSite: monitors/example.yaml\n"
     )
 
 
-def test_a_field_to_look_at_names_manifests(run: Run, sandbox: Sandbox) -> None:
+def test_a_field_to_look_at_names_manifests(sandbox: Sandbox) -> None:
     live = [monitor("email-smtp", 1, dsn="x", folder={"a": 1})]
     live += [monitor("email-imap", number, name=f"M{number}", dsn="x") for number in range(2, 9)]
-    done = run("import", env=sandbox(*live).env)
+    done = sandbox(*live).run("import")
     assert "  - folder: email-smtp/monitor\n" in done.out
     assert ("  - dsn: email-smtp/monitor, email-imap/m2, email-imap/m3 and 5 more\n") in done.out
 
@@ -429,7 +429,7 @@ def test_a_hundred_monitors_become_folders_of_teams(
         done = flat.run("plan").expect(0)
         return done.out
 
-    done = flat.run("import", "--layout", "{kind}/{name}.yaml").expect(0)
+    flat.run("import", "--layout", "{kind}/{name}.yaml").expect(0)
     assert flat.apply().code == 0
     assert "No changes." in plan()
 
@@ -437,7 +437,7 @@ def test_a_hundred_monitors_become_folders_of_teams(
         files = sorted((workspace.root / "monitors/email-smtp").glob(f"{team}-*.yaml"))
         assert len(files) == EACH
         names = [str(path.relative_to(workspace.root)) for path in files]
-        done = run("mv", *names, f"monitors/teams/{team}/").expect(0, out=f"Move: {EACH} files")
+        run("mv", *names, f"monitors/teams/{team}/").expect(0, out=f"Move: {EACH} files")
         assert "No changes." in plan()
 
     done = run("set", "monitors/teams/edge/", "locations+=30", "--auto-approve")

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from e2e.conftest import Relays, Start, Workspace
+from e2e.conftest import Relays, Start, Terminals, Workspace
 
 _SECONDS = 45
 _APPLY = ("apply", "--auto-approve")
@@ -151,7 +150,7 @@ def test_plan_that_is_signalled(number: signal.Signals, relays: Relays, start: S
 
 
 def test_terminal_that_goes_away_ends_an_apply_in_good_order(
-    lock: Path, relays: Relays, terminal: Callable[..., Any]
+    lock: Path, relays: Relays, terminal: Terminals
 ) -> None:
     account = relays(6, faults=["PATCH * delay=0.3"])
     shown = terminal(*_APPLY, "--parallelism", "1", env=account.env)

@@ -20,7 +20,7 @@ from signal import SIGKILL
 from typing import Any, NamedTuple
 
 import pytest
-from e2e.conftest import Account, Place, Run, Workspace, manifest, monitor
+from e2e.conftest import KILLS, Account, Place, Places, Run, Workspace, manifest, monitor
 
 from reconciler.context import Clock
 from reconciler.core.model import Account as Named
@@ -33,7 +33,6 @@ from reconciler.state_store.lock import decoded
 pytestmark = pytest.mark.large
 _STORES = ("file", "git", "s3")
 _SECONDS = 45
-_KILLS = "kill points"
 _APPLY = ("apply", "--auto-approve")
 _REQUESTS = range(1, 12)
 """Of a run on `past`: login, list, five creates and three updates, list."""
@@ -160,26 +159,24 @@ class Lab(NamedTuple):
 
     Attributes:
         env: of every run.
+        record: says in the report of the test how many runs were killed.
     """
 
     serving: Callable[..., AbstractContextManager[Account]]
+    places: Places
+    record: Callable[[str, int], None]
     run: Run
     executable: Sequence[str]
     env: Mapping[str, str]
 
     def kill(
-        self,
-        attempts: Iterable[Sequence[Point]],
-        place: Callable[[], Place],
-        past: Past,
-        *options: str,
-        **how: Any,
+        self, store: str, attempts: Iterable[Sequence[Point]], past: Past, *options: str, **how: Any
     ) -> list[State | None]:
         """Kills runs, finishes them, and compares the end with that of a run at peace.
 
         Args:
+            store: the kind of the place for each state.
             attempts: each is the point of a first run, and perhaps of the next ones.
-            place: makes one more place for a state.
             past: what each first run begins with.
             options: of `apply`.
             how: see `_attempt`.
@@ -189,16 +186,17 @@ class Lab(NamedTuple):
             before it could be killed is left out.
         """
         command = (*_APPLY, *options)
-        expected = self._at_peace(place(), past, command)
+        expected = self._at_peace(self.places(store), past, command)
 
         states = []
         for points in attempts:
-            at = place()
+            at = self.places(store)
             try:
                 states += self._attempt(points, at, past, expected, command, **how)
             except BaseException as error:
                 error.add_note(f"{points}, {at.location}")
                 raise
+        self.record(KILLS, len(states))
         return states
 
     def _at_peace(self, place: Place, past: Past, command: Sequence[str]) -> End:
@@ -308,16 +306,19 @@ def _hide_process(store: Store) -> None:
 @pytest.fixture
 def lab(
     serving: Callable[..., AbstractContextManager[Account]],
+    places: Places,
+    record_property: Callable[[str, int], None],
     run: Run,
     base_env: Mapping[str, str],
     executable: Sequence[str],
     hurried: Clock,
 ) -> Lab:
-    return Lab(serving, partial(run, clock=hurried), executable, {**base_env, **_SECRETS})
+    env = {**base_env, **_SECRETS}
+    return Lab(serving, places, record_property, partial(run, clock=hurried), executable, env)
 
 
 @pytest.fixture
-def past(lab: Lab, places: Callable[[str], Place]) -> Past:
+def past(lab: Lab) -> Past:
     """A fleet with all that can come up.
 
     Five creates, one of them of a monitor that was deleted outside Git and one with a secret; three
@@ -338,7 +339,7 @@ def past(lab: Lab, places: Callable[[str], Place]) -> Past:
             monitor("email-smtp", 999_999, name="Nobody's", port=25),
         ],
     )
-    place = places("file")
+    place = lab.places("file")
     at = _furnished(place, first)
     with lab.serving(*first.monitors) as account:
         env = {**lab.env, **account.env, "RECONCILER_STATE": place.location}
@@ -384,72 +385,42 @@ def past_of_many() -> Past:
 
 
 @pytest.mark.parametrize("store", _STORES)
-def test_killed_with_several_requests_in_flight(
-    store: str,
-    lab: Lab,
-    past: Past,
-    places: Callable[[str], Place],
-    record_property: Callable[[str, Any], None],
-) -> None:
+def test_killed_with_several_requests_in_flight(store: str, lab: Lab, past: Past) -> None:
     points = _around(_REQUESTS)[::9]  # all four kinds, as there are four of each request
-    states = lab.kill(zip(points), lambda: places(store), past, "--parallelism", "4")
+    states = lab.kill(store, zip(points), past, "--parallelism", "4")
     assert len(states) == len(points)
-    record_property(_KILLS, len(states))
 
 
 @pytest.mark.parametrize(("store", "step"), [("file", 0.002), ("git", 0.015), ("s3", 0.004)])
-def test_killed_between_requests(
-    store: str,
-    step: float,
-    lab: Lab,
-    past: Past,
-    places: Callable[[str], Place],
-    record_property: Callable[[str, Any], None],
-) -> None:
+def test_killed_between_requests(store: str, step: float, lab: Lab, past: Past) -> None:
     pauses = [step * number for number in (1, 3)]
     before_the_first = [Point("after", 2, pause=pause) for pause in pauses]
     after_the_last = [Point("after", _REQUESTS[-1], pause=pause) for pause in pauses]
     points = before_the_first + after_the_last
-    states = lab.kill(zip(points), lambda: places(store), past)
+    states = lab.kill(store, zip(points), past)
     assert states  # a run may end before some of the pauses do
-    record_property(_KILLS, len(states))
 
 
 @pytest.mark.parametrize(("store", "delay"), [("file", 0.05), ("git", 0.15)])
 def test_killed_while_the_state_is_saved_now_and_then(
-    store: str,
-    delay: float,
-    lab: Lab,
-    past_of_many: Past,
-    places: Callable[[str], Place],
-    record_property: Callable[[str, Any], None],
+    store: str, delay: float, lab: Lab, past_of_many: Past
 ) -> None:
     points = [Point("during", 2 + number) for number in (52, 102)]
     faults = [Fault("POST", "/monitors/*", delay=delay)]
-    states = lab.kill(zip(points), lambda: places(store), past_of_many, faults=faults)
+    states = lab.kill(store, zip(points), past_of_many, faults=faults)
     assert len(states) == len(points)
     assert any(state and 0 < len(state.records) < _MANY for state in states)
-    record_property(_KILLS, len(states))
 
 
 @pytest.mark.parametrize("store", ["git", "s3"])
-def test_finished_on_another_machine(
-    store: str,
-    lab: Lab,
-    past: Past,
-    places: Callable[[str], Place],
-    record_property: Callable[[str, Any], None],
-) -> None:
+def test_finished_on_another_machine(store: str, lab: Lab, past: Past) -> None:
     changes = _REQUESTS[2:-1:3]
     lost = [Point("before", number, arrives=False) for number in (4, 7)]
     points = [*lost, *(Point("during", number) for number in changes)]
     texts = {name: re.sub("extra:.*\n", "", text) for name, text in past.manifests.items()}
     without_secret = past._replace(manifests=texts)
     options = ("--lock-timeout", "30s")
-    states = lab.kill(zip(points), lambda: places(store), past, *options, is_moved=True)
+    states = lab.kill(store, zip(points), past, *options, is_moved=True)
     # With nothing but what had arrived, and no secret to be sent again, nothing is left to send.
-    states += lab.kill(
-        [points[-1:]], lambda: places(store), without_secret, *options, is_moved=True
-    )
+    states += lab.kill(store, [points[-1:]], without_secret, *options, is_moved=True)
     assert len(states) == len(points) + 1
-    record_property(_KILLS, len(states))

@@ -32,13 +32,13 @@ def lint(workspace: Workspace, run: Run) -> Callable[..., Done]:
     return on
 
 
-def test_a_warning_is_printed_and_is_no_failure(lint: Callable[..., Done]) -> None:
+def test_a_warning_is_printed_and_is_no_failure(lint: Run) -> None:
     done = lint(_imap("interval: 1", "timeout: 90")).expect(0)
     assert done.out.startswith("monitors/a.yaml:8:13: warning: short-interval: the interval")
     assert done.err == "Valid: 1 manifest in 1 file.\nLint: 1 warning.\n"
 
 
-def test_an_error_is_a_failure(lint: Callable[..., Done]) -> None:
+def test_an_error_is_a_failure(lint: Run) -> None:
     done = lint(_imap("port: 995", "enabled: false")).expect(3)
     first, second = done.out.splitlines()
     assert first.startswith("monitors/a.yaml:8:9: error: wrong-port: port 995 is for POP, but ")
@@ -46,7 +46,7 @@ def test_an_error_is_a_failure(lint: Callable[..., Done]) -> None:
     assert done.err.endswith("Lint: 1 error, 1 info.\n")
 
 
-def test_strict_takes_every_finding_for_a_failure(lint: Callable[..., Done]) -> None:
+def test_strict_takes_every_finding_for_a_failure(lint: Run) -> None:
     assert lint(_imap("enabled: false")).code == 0
     assert lint(_imap("enabled: false"), "--strict").code == 3
     assert lint(_imap("enabled: true"), "--strict").code == 0
@@ -56,19 +56,19 @@ def test_strict_is_about_lint(run: Run) -> None:
     run("validate", "--strict").expect(64, err="--lint")
 
 
-def test_nothing_to_say(lint: Callable[..., Done]) -> None:
+def test_nothing_to_say(lint: Run) -> None:
     done = lint(_imap())
     assert (done.code, done.out) == (0, "")
     assert done.err.endswith("Lint: no findings.\n")
 
 
-def test_without_lint_nothing_of_it_is_said(lint: Callable[..., Done], run: Run) -> None:
+def test_without_lint_nothing_of_it_is_said(lint: Run, run: Run) -> None:
     lint(_imap("port: 995"))
     done = run("validate")
     assert (done.code, done.out, done.err) == (0, "", "Valid: 1 manifest in 1 file.\n")
 
 
-def test_invalid_manifests_are_told_as_ever(lint: Callable[..., Done], run: Run) -> None:
+def test_invalid_manifests_are_told_as_ever(lint: Run, run: Run) -> None:
     linted = lint(_imap("prot: 995"))
     plain = run("validate")
     assert linted == plain
@@ -84,7 +84,7 @@ def test_the_sample_fleet_has_no_fault(run: Run) -> None:
 class TestFormats:
     TEXT = _imap("port: 995", "interval: 1", "timeout: 90", "enabled: false")
 
-    def test_json(self, lint: Callable[..., Done]) -> None:
+    def test_json(self, lint: Run) -> None:
         done = lint(self.TEXT, "--format", "json")
         check(done.json, "findings")
         severities = [(item["code"], item["severity"]) for item in done.json["findings"]]
@@ -94,7 +94,7 @@ class TestFormats:
             ("disabled", "info"),
         ]
 
-    def test_github(self, lint: Callable[..., Done]) -> None:
+    def test_github(self, lint: Run) -> None:
         done = lint(self.TEXT, "--format", "github")
         assert [
             line.partition("::port")[0].partition("::the")[0] for line in done.out.splitlines()
@@ -104,10 +104,10 @@ class TestFormats:
             "::notice file=monitors/a.yaml,line=11,col=12,title=disabled",
         ]
 
-    def test_json_without_findings(self, lint: Callable[..., Done]) -> None:
+    def test_json_without_findings(self, lint: Run) -> None:
         assert lint(_imap(), "--format", "json").json["findings"] == []
 
-    def test_findings_of_a_schema_are_errors(self, lint: Callable[..., Done]) -> None:
+    def test_findings_of_a_schema_are_errors(self, lint: Run) -> None:
         (finding,) = lint(_imap("prot: 1"), "--format", "json").json["findings"]
         assert finding["severity"] == "error"
 
@@ -125,17 +125,15 @@ class TestComments:
             _imap("port: 995", metadata="metadata: # reconciler: disable=wrong-port\n  name: a"),
         ],
     )
-    def test_a_code_is_disabled_where_the_comment_stands(
-        self, text: str, lint: Callable[..., Done]
-    ) -> None:
+    def test_a_code_is_disabled_where_the_comment_stands(self, text: str, lint: Run) -> None:
         done = lint(text, "--strict")
         assert (done.code, done.out) == (0, "")
 
-    def test_only_there(self, lint: Callable[..., Done]) -> None:
+    def test_only_there(self, lint: Run) -> None:
         text = _imap("port: 995", "interval: 5  # reconciler: disable=wrong-port")
         assert "wrong-port" in lint(text).out
 
-    def test_only_that_manifest(self, lint: Callable[..., Done]) -> None:
+    def test_only_that_manifest(self, lint: Run) -> None:
         one = _imap("enabled: false", kind="kind: email-imap # reconciler: disable=disabled")
         other = _imap("enabled: false", metadata="metadata: {name: b}", kind="kind: email-pop")
         done = lint(f"{one}---\n{other}")
@@ -156,19 +154,19 @@ class TestComments:
         ],
     )
     def test_a_comment_that_names_no_code_is_a_finding(
-        self, comment: str, message: str, lint: Callable[..., Done]
+        self, comment: str, message: str, lint: Run
     ) -> None:
         done = lint(_imap(f"port: 143  # reconciler: {comment}"))
         assert done.code == 0
         assert done.out.startswith("monitors/a.yaml:8:14: warning: bad-comment: ")
         assert message in done.out
 
-    def test_a_comment_alone_on_its_line_is_a_finding(self, lint: Callable[..., Done]) -> None:
+    def test_a_comment_alone_on_its_line_is_a_finding(self, lint: Run) -> None:
         done = lint(_imap("# reconciler: disable=wrong-port", "port: 995"))
         assert "8:3: warning: bad-comment: a comment on its own line disables nothing" in done.out
         assert "wrong-port: port 995" in done.out
 
-    def test_a_text_that_looks_like_one_is_none(self, lint: Callable[..., Done]) -> None:
+    def test_a_text_that_looks_like_one_is_none(self, lint: Run) -> None:
         assert lint(_imap('note: "x # reconciler: nonsense"'), "--strict").code == 0
 
 
@@ -201,7 +199,7 @@ class TestSeveralFiles:
 
 class TestSeverities:
     @pytest.fixture
-    def settled(self, workspace: Workspace, lint: Callable[..., Done]) -> Callable[..., Done]:
+    def settled(self, workspace: Workspace, lint: Run) -> Callable[..., Done]:
         """Lints a manifest with an error and an info in a project that says this of severities."""
 
         def on(severities: str, *arguments: str) -> Done:
@@ -211,21 +209,21 @@ class TestSeverities:
 
         return on
 
-    def test_a_code_may_be_another_severity(self, settled: Callable[..., Done]) -> None:
+    def test_a_code_may_be_another_severity(self, settled: Run) -> None:
         done = settled('"wrong-port" = "warning"\n"disabled" = "error"').expect(
             3, out=(": warning: wrong-port: ", ": error: disabled: ")
         )
         assert done.err.endswith("Lint: 1 error, 1 warning.\n")
 
-    def test_a_code_may_be_off(self, settled: Callable[..., Done]) -> None:
+    def test_a_code_may_be_off(self, settled: Run) -> None:
         done = settled('"wrong-port" = "off"').expect(0)
         assert "wrong-port" not in done.out
 
-    def test_the_last_pattern_that_matches_counts(self, settled: Callable[..., Done]) -> None:
+    def test_the_last_pattern_that_matches_counts(self, settled: Run) -> None:
         assert settled('"*" = "off"\n"wrong-*" = "error"').code == 3
         assert settled('"wrong-*" = "error"\n"*" = "off"').code == 0
 
-    def test_the_json_has_the_severity_of_the_project(self, settled: Callable[..., Done]) -> None:
+    def test_the_json_has_the_severity_of_the_project(self, settled: Run) -> None:
         done = settled('"*" = "warning"', "--json")
         assert {item["severity"] for item in done.json["findings"]} == {"warning"}
 
@@ -238,15 +236,11 @@ class TestSeverities:
             ('"wrong-port" = 1', "error, warning, info or off"),
         ],
     )
-    def test_what_means_nothing_is_refused(
-        self, severities: str, words: str, settled: Callable[..., Done]
-    ) -> None:
+    def test_what_means_nothing_is_refused(self, severities: str, words: str, settled: Run) -> None:
         settled(severities).expect(3, err=words)
 
     @pytest.mark.parametrize("table", ["lint = 1", "[lint]\nbaseline = ''", "[lint]\nx = 'y'"])
-    def test_what_is_no_table_is_refused(
-        self, table: str, workspace: Workspace, lint: Callable[..., Done]
-    ) -> None:
+    def test_what_is_no_table_is_refused(self, table: str, workspace: Workspace, lint: Run) -> None:
         workspace.settings(table)
         lint(_imap()).expect(3, err="[lint] takes baseline, a file, and severity")
 
@@ -260,9 +254,7 @@ class TestBaseline:
         found: list[dict[str, str]] = data["findings"]
         return found
 
-    def test_only_new_findings_fail(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Run
-    ) -> None:
+    def test_only_new_findings_fail(self, workspace: Workspace, lint: Run, run: Run) -> None:
         assert lint(_imap("port: 995")).code == 3
         done = run("validate", "--update-baseline")
         assert done.code == 0
@@ -279,13 +271,13 @@ class TestBaseline:
         assert done.out.startswith("monitors/b.yaml:8:9: error: wrong-port: ")
         assert "monitors/a.yaml" not in done.out
 
-    def test_a_line_that_moves_is_known(self, lint: Callable[..., Done]) -> None:
+    def test_a_line_that_moves_is_known(self, lint: Run) -> None:
         lint(_imap("port: 995"), "--update-baseline")
         done = lint(_imap("interval: 5", "timeout: 30", "port: 995"))
         assert (done.code, done.out) == (0, "")
 
     def test_what_is_gone_is_said_and_taken_out(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Run
+        self, workspace: Workspace, lint: Run, run: Run
     ) -> None:
         lint(_imap("port: 995", "enabled: false"), "--update-baseline")
         done = lint(_imap("enabled: false"))
@@ -299,7 +291,7 @@ class TestBaseline:
         assert "nothing to update" in run("validate", "--update-baseline").err
 
     def test_paths_leave_other_manifests_alone(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Run
+        self, workspace: Workspace, lint: Run, run: Run
     ) -> None:
         lint(_imap("port: 995"))
         workspace.write("b/b.yaml", _imap("enabled: false", metadata="metadata: {name: b}"))
@@ -323,23 +315,19 @@ class TestBaseline:
         assert len(self.entries(workspace)) == 2
         assert run("validate", "--lint").code == 0
 
-    def test_the_project_names_the_file(
-        self, workspace: Workspace, lint: Callable[..., Done]
-    ) -> None:
+    def test_the_project_names_the_file(self, workspace: Workspace, lint: Run) -> None:
         workspace.settings("[lint]\nbaseline = 'known.json'\n")
         assert lint(_imap("port: 995"), "--update-baseline").code == 0
         assert (workspace.root / "known.json").exists()
         assert lint(_imap("port: 995")).code == 0
 
     @pytest.mark.parametrize("text", ["[", "{}", '{"format_version": "2.0", "findings": []}'])
-    def test_a_file_that_is_no_baseline(
-        self, text: str, workspace: Workspace, lint: Callable[..., Done]
-    ) -> None:
+    def test_a_file_that_is_no_baseline(self, text: str, workspace: Workspace, lint: Run) -> None:
         (workspace.root / self.FILE).write_text(text)
         lint(_imap()).expect(3, err=(self.FILE, "Remove it, then create it again with"))
 
     def test_a_comment_that_means_nothing_is_never_known(
-        self, workspace: Workspace, lint: Callable[..., Done]
+        self, workspace: Workspace, lint: Run
     ) -> None:
         text = _imap("port: 143 # reconciler: disable=nothing")
         assert ": warning: bad-comment: " in lint(text, "--update-baseline").out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from e2e.conftest import Account, Done, Run, Sandbox, Terminal, Workspace, manifest, monitor
+from e2e.conftest import Account, Done, Run, Sandbox, Terminals, Workspace, manifest, monitor
 
 from reconciler import manifests
 from reconciler.context import Clock, written
@@ -240,9 +240,7 @@ def test_what_is_not_in_this_account_is_looked_for_where_its_login_is_set(pair: 
 
 
 @pytest.mark.usefixtures("pair")
-def test_the_progress_of_an_account_is_shown_before_its_end(
-    terminal: Callable[..., Terminal],
-) -> None:
+def test_the_progress_of_an_account_is_shown_before_its_end(terminal: Terminals) -> None:
     shown = terminal("apply", "--all-accounts", "--auto-approve", env=ENV)
     assert shown.finish() == 0
     for name in BOTH:

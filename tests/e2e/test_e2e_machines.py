@@ -13,7 +13,9 @@ import pytest
 from e2e.conftest import (
     Account,
     Done,
+    Git,
     Place,
+    Places,
     Process,
     Run,
     Sandbox,
@@ -136,9 +138,7 @@ def _stop(process: Process) -> None:
 
 
 @pytest.fixture
-def team(
-    places: Callable[[str], Place], sandbox: Sandbox, run: Run, start: Start
-) -> Callable[..., Team]:
+def team(places: Places, sandbox: Sandbox, run: Run, start: Start) -> Callable[..., Team]:
     """Two machines with a place of that kind and an account with this seed and these options."""
 
     def make(kind: str, *seed: Mapping[str, Any], lease: str = "3m", **options: Any) -> Team:
@@ -319,9 +319,7 @@ def test_lock_broken_in_mid_run_loses_nobodys_records(
     both.assert_sound(_FLEET)
 
 
-def test_machines_in_turn_agree_on_who_moved_what(
-    team: Callable[..., Team], git: Callable[..., str]
-) -> None:
+def test_machines_in_turn_agree_on_who_moved_what(team: Callable[..., Team], git: Git) -> None:
     both = team("git", monitor("email-smtp", 1, name="RELAY", port=25, timeout=30, interval=5))
     one, other = both.one, both.other
 

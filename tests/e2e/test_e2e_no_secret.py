@@ -30,7 +30,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from e2e.conftest import SEARCHED, Place, Run, Sandbox, Workspace, monitor
+from e2e.conftest import SEARCHED, Git, Places, Run, Sandbox, Workspace, monitor
 from store.conftest import BUCKET, WRITER, serving_git
 
 from reconciler import cli
@@ -386,9 +386,9 @@ def parrot() -> Iterator[Callable[[], Parrot]]:
 
 @pytest.mark.large
 def test_no_secret_leaves_the_process(
-    places: Callable[[str], Place],
+    places: Places,
     parrot: Callable[[], Parrot],
-    git: Callable[..., str],
+    git: Git,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -497,7 +497,7 @@ def test_no_error_shows_the_login_or_the_query_of_a_url(
     variables: dict[str, str],
     workspace: Workspace,
     sandbox: Sandbox,
-    git: Callable[..., str],
+    git: Git,
     run: Run,
 ) -> None:
     workspace.describe("email-smtp", "relay")

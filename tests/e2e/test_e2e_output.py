@@ -4,35 +4,26 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from e2e.conftest import Account, Fleet, Relays, Run, Sandbox, Start, Workspace, manifest, monitor
+from e2e.conftest import (
+    Account,
+    Fleet,
+    Relays,
+    Run,
+    Sandbox,
+    Start,
+    Terminals,
+    Workspace,
+    manifest,
+    monitor,
+)
 
 _QUESTION = 'Only "yes" is accepted'
 _LONG = ("--detail", "full")
 _FIRST = ("/monitors/email-smtp/1", {"port": 587})
 _APPLY = ("apply", "--auto-approve")
-
-
-@pytest.fixture
-def mixed(workspace: Workspace) -> list[dict[str, Any]]:
-    """Four manifests, three of which differ from live; and two monitors without a manifest."""
-    mail, web = {"team": "mail"}, {"team": "web"}
-    workspace.write("a.yaml", manifest("email-smtp", "relay", 1, labels=mail, port=587))
-    workspace.write("b.yaml", manifest("email-smtp", "backup", 2, labels=web, port=587))
-    workspace.write("c.yaml", manifest("email-imap", "relay", 3, labels=mail, note="new"))
-    workspace.write("d.yaml", manifest("email-pop", "same", 4))
-    return [
-        monitor("email-smtp", 1, port=25),
-        monitor("email-smtp", 2, port=25),
-        monitor("email-imap", 3, note="old"),
-        monitor("email-pop", 4),
-        monitor("email-pop", 5),
-        monitor("email-round-trip", 6),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -46,61 +37,44 @@ def mixed(workspace: Workspace) -> list[dict[str, Any]]:
     ],
 )
 def test_apply_as_json_holds_the_exit_code_of_the_process(
-    faults: list[str], code: int, mixed: list[Any], sandbox: Sandbox, run: Run
+    faults: list[str], code: int, relays: Relays
 ) -> None:
-    done = run(*_APPLY, "--json", env=sandbox(*mixed, faults=faults).env).expect(code)
-    result = done.json
-    assert result["exit_code"] == code
-    assert sum(result["summary"].values()) == len(result["outcomes"]) == 3
+    done = relays(3, faults=faults).apply("--json").expect(code)
+    assert done.json["exit_code"] == code
+    assert sum(done.json["summary"].values()) == len(done.json["outcomes"]) == 3
     assert "Plan: 0 to add, 3 to change, 0 to destroy." in done.err
 
 
-def test_apply_as_json_without_changes(mixed: list[Any], sandbox: Sandbox) -> None:
-    account = sandbox(*mixed)
-    done = account.apply("--json", "--target", "email-pop/same").expect(0)
-    assert done.json["outcomes"] == []
-    assert done.json["exit_code"] == 0
+def test_apply_as_json_without_changes(relays: Relays) -> None:
+    account = relays(1)
+    assert account.apply().code == 0
+    result = account.apply("--json").expect(0).json
+    assert (result["outcomes"], result["exit_code"]) == ([], 0)
 
 
-def test_progress_names_each_change_on_stderr(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
-    done = run(*_APPLY, env=sandbox(*mixed, faults=["PATCH */1 status=400"]).env)
+def test_progress_names_each_change_on_stderr(relays: Relays) -> None:
+    done = relays(3, faults=["PATCH */1 status=400"]).apply()
     progress = [line for line in done.err.splitlines() if line.startswith("[")]
     assert sorted(line.partition("/3] ")[0] for line in progress) == ["[1", "[2", "[3"]
-    assert any("email-smtp/backup: accepted" in line for line in progress)
-    assert any("email-smtp/relay: failed" in line for line in progress)
+    assert any("email-smtp/relay-02: accepted" in line for line in progress)
+    assert any("email-smtp/relay-01: failed" in line for line in progress)
 
 
 @pytest.mark.parametrize("arguments", [["plan"], ["--help"], ["validate"]], ids=" ".join)
 def test_closed_stdout_is_no_traceback(
-    arguments: list[str],
-    workspace: Workspace,
-    mixed: list[Any],
-    sandbox: Sandbox,
-    executable: list[str],
-    base_env: dict[str, str],
+    arguments: list[str], workspace: Workspace, relays: Relays, start: Start
 ) -> None:
-    account = sandbox(*mixed)
+    account = relays(3)
     if arguments == ["validate"]:
         workspace.write("bad.yaml", "a: 1\n")
     reader, writer = os.pipe()
     os.close(reader)  # as `| head -1` does, but surely before the first line
     try:
-        done = subprocess.run(
-            [*executable, *arguments],
-            cwd=workspace.root,
-            env=base_env | account.env,
-            stdin=subprocess.DEVNULL,
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            timeout=45,
-            check=False,
-        )
+        done = start(*arguments, env=account.env, stdout=writer).finish()
     finally:
         os.close(writer)
-    assert "Traceback" not in done.stderr
-    assert "unexpected error" not in done.stderr
-    assert "Exception ignored" not in done.stderr
+    assert "unexpected error" not in done.err
+    assert "Exception ignored" not in done.err
     assert account.patches() == []
 
 
@@ -148,26 +122,24 @@ def test_file_names_cannot_steer_the_terminal(workspace: Workspace, sandbox: San
 
 
 def test_colours_from_outside_are_not_kept_where_there_are_colours(
-    workspace: Workspace, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     folder = "\x1b[31mred"
     path = workspace.root / folder / "one.yaml"
     path.parent.mkdir()
     path.write_text(manifest("email-imap", "one", 7, note="new"), encoding="utf-8")
     account = sandbox(monitor("email-imap", 7))
-    env = account.env | {"CLICOLOR_FORCE": "1"}
+    env = {"CLICOLOR_FORCE": "1"}
     given = ("--manifests", folder)
-    assert run("apply", "--auto-approve", *given, env=env).code == 0
+    assert account.apply(*given, env=env).code == 0
     account.edit("email-imap", 7, note="other")
     for arguments in (["why", "email-imap/one"], ["status"], ["pull", "--auto-approve"]):
-        done = run(*arguments, *given, env=env).expect(0, out=("\x1b[", r"\x1b[31mred"))
+        done = account.run(*arguments, *given, env=env).expect(0, out=("\x1b[", r"\x1b[31mred"))
         assert folder not in done.text
 
 
-def test_json_stays_on_one_stream_when_everything_else_is_talkative(
-    mixed: list[Any], sandbox: Sandbox
-) -> None:
-    account = sandbox(*mixed, faults=["PATCH * status=503 retry-after=0 times=3"])
+def test_json_stays_on_one_stream_when_everything_else_is_talkative(relays: Relays) -> None:
+    account = relays(3, faults=["PATCH * status=503 retry-after=0 times=3"])
     done = account.apply("--json", "--show-requests").expect(0)
     assert done.err.count("trying again") == 3
     assert json.loads(done.out)["summary"]["done"] == 3
@@ -187,7 +159,7 @@ def test_verbose_shows_each_request_before_and_behind_the_command(
     shown = [line for line in done.err.splitlines() if "/access-tokens" in line or "GET" in line]
     expected = [r"POST /access-tokens: 200, \d.* m?s", r"GET /monitors: 200, \d.* m?s"]
     assert len(shown) == len(account.calls()) == 2
-    assert [line for line, form in zip(shown, expected, strict=True) if re.fullmatch(form, line)]
+    assert all(map(re.fullmatch, expected, shown)), shown
     assert "GET /monitors" not in done.out
 
 
@@ -259,7 +231,7 @@ def paged(screen: str) -> str:
 
 
 def test_what_does_not_fit_on_the_terminal_goes_to_the_pager(
-    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+    many: Account, terminal: Terminals, pager: dict[str, str]
 ) -> None:
     session = terminal("plan", *_LONG, env=many.env | pager)
     assert session.finish() == 0
@@ -282,7 +254,7 @@ def test_where_there_is_no_pager(
     flags: tuple[str, ...],
     env: dict[str, str],
     many: Account,
-    terminal: Callable[..., Any],
+    terminal: Terminals,
     pager: dict[str, str],
 ) -> None:
     session = terminal("plan", *flags, env=many.env | pager | env)
@@ -291,7 +263,7 @@ def test_where_there_is_no_pager(
     assert "Plan: 0 to add, 30 to change" in session.screen
 
 
-def test_less_is_the_pager_if_none_is_set(many: Account, terminal: Callable[..., Any]) -> None:
+def test_less_is_the_pager_if_none_is_set(many: Account, terminal: Terminals) -> None:
     session = terminal("plan", *_LONG, env=many.env)
     session.wait_for("\n:")
     session.type("q")
@@ -300,7 +272,7 @@ def test_less_is_the_pager_if_none_is_set(many: Account, terminal: Callable[...,
 
 
 def test_apply_pages_and_then_asks_with_the_summary_again(
-    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+    many: Account, terminal: Terminals, pager: dict[str, str]
 ) -> None:
     session = terminal("apply", *_LONG, env=many.env | pager)
     session.wait_for(_QUESTION)
@@ -314,7 +286,7 @@ def test_apply_pages_and_then_asks_with_the_summary_again(
 
 
 def test_without_a_question_there_is_no_pager(
-    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+    many: Account, terminal: Terminals, pager: dict[str, str]
 ) -> None:
     session = terminal(*_APPLY, *_LONG, env=many.env | pager)
     assert session.finish() == 0
@@ -322,7 +294,7 @@ def test_without_a_question_there_is_no_pager(
 
 
 def test_no_secret_reaches_the_pager(
-    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], pager: dict[str, str]
+    fleet: Fleet, sandbox: Sandbox, terminal: Terminals, pager: dict[str, str]
 ) -> None:
     secret = "correct-horse-battery-staple"
     monitors = fleet(30)
@@ -335,7 +307,7 @@ def test_no_secret_reaches_the_pager(
 
 
 def test_progress_is_one_line_that_changes_on_a_terminal(
-    relays: Relays, terminal: Callable[..., Any]
+    relays: Relays, terminal: Terminals
 ) -> None:
     account = relays(3, faults=["PATCH */2 status=400"])
     session = terminal(*_APPLY, env=account.env)
@@ -356,8 +328,8 @@ def test_progress_of_many_is_a_line_now_and_then_elsewhere(relays: Relays) -> No
     assert any(line.startswith("[100/120] ") for line in lines)
 
 
-def test_a_run_ends_with_its_id_and_how_long_it_took(relays: Relays, run: Run) -> None:
-    done = run(*_APPLY, "--json", env=relays(1).env)
+def test_a_run_ends_with_its_id_and_how_long_it_took(relays: Relays) -> None:
+    done = relays(1).apply("--json")
     last = done.err.splitlines()[-1]
     name = done.json["run"]
     assert re.fullmatch(rf"Run {name} took [0-9.]+ m?s\. To undo it: reconciler undo {name}", last)

@@ -90,10 +90,10 @@ def test_plan_as_json(mixed: list[Any], sandbox: Sandbox) -> None:
 
 
 def test_plan_as_json_with_a_refusal_is_still_one_document(
-    workspace: Workspace, mixed: list[Any], sandbox: Sandbox, run: Run
+    workspace: Workspace, mixed: list[Any], sandbox: Sandbox
 ) -> None:
     workspace.describe("email-smtp", "odd", 99)
-    done = run("plan", "--json", env=sandbox(*mixed).env).expect(5)
+    done = sandbox(*mixed).run("plan", "--json").expect(5)
     (refusal,) = done.json["refusals"]
     assert refusal["address"] == "email-smtp/odd"
     assert refusal["origin"]["path"] == "monitors/odd.yaml"
@@ -101,9 +101,9 @@ def test_plan_as_json_with_a_refusal_is_still_one_document(
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_show_requests_prints_them_exactly(
-    command: list[str], mixed: list[Any], sandbox: Sandbox, run: Run
+    command: list[str], mixed: list[Any], sandbox: Sandbox
 ) -> None:
-    done = run(*command, "--show-requests", env=sandbox(*mixed).env)
+    done = sandbox(*mixed).run(*command, "--show-requests")
     assert done.code == 0
     assert (
         "  ~ email-imap/relay (id 3, monitors/c.yaml:1)\n"
@@ -113,8 +113,8 @@ def test_show_requests_prints_them_exactly(
     ) in done.out
 
 
-def test_requests_are_not_shown_unasked(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
-    assert "PATCH" not in run("plan", env=sandbox(*mixed).env).out
+def test_requests_are_not_shown_unasked(mixed: list[Any], sandbox: Sandbox) -> None:
+    assert "PATCH" not in sandbox(*mixed).run("plan").out
 
 
 @pytest.mark.parametrize(
@@ -473,8 +473,8 @@ def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
     assert account.run("drift").code == 2
 
 
-def test_it_belongs_to_the_plan_and_not_to_a_file(run: Run, sandbox: Sandbox) -> None:
-    done = run("apply", "--edits-only", "plan.json", env=sandbox().env)
+def test_it_belongs_to_the_plan_and_not_to_a_file(sandbox: Sandbox) -> None:
+    done = sandbox().run("apply", "--edits-only", "plan.json")
     assert done.code == 64
     assert "have no effect on a saved plan" in done.err
 

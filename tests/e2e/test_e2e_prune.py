@@ -78,7 +78,7 @@ class TestPruning:
         fleet.begin("a", "b")
         fleet.remove("b")
         for command in (["plan"], list(_APPLY), ["plan", "--detailed-exitcode"]):
-            done = fleet.run(*command).expect(0, out="email-smtp/b (id 2) orphan: no manifest")
+            fleet.run(*command).expect(0, out="email-smtp/b (id 2) orphan: no manifest")
         assert fleet.sent() == []
         plan = fleet.run("plan", "--prune", "--show-requests", "--detailed-exitcode")
         assert plan.code == 2

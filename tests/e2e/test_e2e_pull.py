@@ -1,11 +1,9 @@
 """Pulling drift into the manifests, as a person does it in a git repository."""
 
 import subprocess
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from e2e.conftest import Account, Run, Sandbox, Workspace, manifest, monitor
+from e2e.conftest import Account, Run, Sandbox, Terminals, Workspace, manifest, monitor
 
 SMTP = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json
@@ -161,7 +159,7 @@ def test_ten_fields_are_ten_lines(workspace: Workspace, applied: Account) -> Non
 
 
 def test_nothing_is_written_without_approval(
-    workspace: Workspace, applied: Account, terminal: Callable[..., Any]
+    workspace: Workspace, applied: Account, terminal: Terminals
 ) -> None:
     applied.edit("email-smtp", 1, port=587)
     applied.run("pull").expect(5, err="nothing was written: approval is required")
@@ -180,7 +178,7 @@ def test_nothing_is_written_without_approval(
 
 
 def test_a_file_that_somebody_edits_meanwhile_is_not_overwritten(
-    workspace: Workspace, applied: Account, terminal: Callable[..., Any]
+    workspace: Workspace, applied: Account, terminal: Terminals
 ) -> None:
     applied.edit("email-smtp", 1, port=587)
     applied.edit("email-imap", 2, folder="Sent")
@@ -347,15 +345,15 @@ def test_brackets_with_comments_are_left_to_the_user(
     assert b'{"id": 10}, # Fort Lauderdale' in path.read_bytes()
 
 
-def test_secrets_are_never_pulled(workspace: Workspace, run: Run, sandbox: Sandbox) -> None:
+def test_secrets_are_never_pulled(workspace: Workspace, sandbox: Sandbox) -> None:
     reference = {"secretRef": {"env": "LOGIN"}}
     workspace.describe("email-smtp", "a", 1, port=25, extra={"login": reference})
     account = sandbox(
         {"id": 1, "type": "email-smtp", "name": "Monitor", "hostname": "mail.example.com"},
         secret_fields="echoed",
     )
-    env = {**account.env, "LOGIN": "S3CRET", "RECONCILER_SECRET_KEY": "key"}
-    assert run("apply", "--auto-approve", env=env).code == 0
+    env = {"LOGIN": "S3CRET", "RECONCILER_SECRET_KEY": "key"}
+    assert account.apply(env=env).code == 0
     account.edit("email-smtp", 1, login="0THER", port=587)
     done = account.run("pull", "--all", "--auto-approve")  # and none need be at hand
     assert done.code == 0

@@ -71,6 +71,6 @@ def test_the_commands_of_a_page_do_what_it_shows(workspace: Workspace, relays: R
     assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})]
 
 
-def test_a_page_can_go_to_stdout(run: Run, relays: Relays) -> None:
-    done = run("plan", "--format", "html", env=relays(1).env)
+def test_a_page_can_go_to_stdout(relays: Relays) -> None:
+    done = relays(1).run("plan", "--format", "html")
     assert "1 change is ready to apply" in Page(done.out).text

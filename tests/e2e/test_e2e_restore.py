@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from e2e.conftest import Account, Done, Run, Sandbox, Workspace, manifest, monitor
+from e2e.conftest import Account, Done, Sandbox, Workspace, manifest, monitor
 
 from reconciler.context import Clock
 
@@ -178,7 +178,7 @@ def lost(workspace: Workspace, sandbox: Sandbox, hurried: Clock) -> Callable[...
 
 
 def test_what_was_before_is_written_down_before_it_is_changed(
-    lost: Callable[..., Account], workspace: Workspace, hurried: Clock
+    lost: Sandbox, workspace: Workspace, hurried: Clock
 ) -> None:
     account = lost({"enabled": True}, {"enabled": False})
     workspace.replace("m1.yaml", "  enabled: false\n", "")
@@ -189,7 +189,7 @@ def test_what_was_before_is_written_down_before_it_is_changed(
 
 
 def test_what_a_lost_run_has_changed_goes_back_to_what_was_before_that(
-    lost: Callable[..., Account], workspace: Workspace, hurried: Clock
+    lost: Sandbox, workspace: Workspace, hurried: Clock
 ) -> None:
     """Also after a later run has changed it again, and was undone."""
     account = lost({"timeout": 30}, {"timeout": 20})
@@ -226,18 +226,16 @@ def test_a_saved_plan_restores(workspace: Workspace, team: Account) -> None:
     assert team.live(1)["enabled"] is True
 
 
-def test_a_field_that_becomes_a_secret_is_left(
-    workspace: Workspace, team: Account, run: Run
-) -> None:
+def test_a_field_that_becomes_a_secret_is_left(workspace: Workspace, team: Account) -> None:
     def apply(**extra: Any) -> Done:
         text = manifest("email-smtp", "m1", 1, extra=extra or None)
         workspace.write("team/m1.yaml", text)
-        return run(*_APPLY, env=env).expect(0)
+        return team.apply(env=env).expect(0)
 
-    env = team.env | {"WORD": "not-for-anybody", "RECONCILER_SECRET_KEY": "0123456789abcdef" * 2}
+    env = {"WORD": "not-for-anybody", "RECONCILER_SECRET_KEY": "0123456789abcdef" * 2}
     apply(word="hello")
     apply(word={"secretRef": {"env": "WORD"}})
-    records = run("state", "pull", env=env).json["records"]
+    records = team.run("state", "pull", env=env).json["records"]
     assert "prior" not in records["email-smtp/m1"]
     left = "released: word is no longer in the manifest, left as in AlertSite\n"
     assert left in apply().out

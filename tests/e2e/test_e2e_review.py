@@ -48,9 +48,7 @@ def comment(run: Run, platform: Any, name: str, workspace: Workspace) -> Callabl
     return show
 
 
-def test_a_comment_is_written_updated_and_left_alone(
-    comment: Callable[..., Done], platform: Any
-) -> None:
+def test_a_comment_is_written_updated_and_left_alone(comment: Run, platform: Any) -> None:
     done = comment("## Plan\n\n- one\n")
     assert (done.code, done.out) == (0, "")
     assert done.err == "The comment on request 7 is written.\n"
@@ -69,7 +67,7 @@ def test_a_comment_is_written_updated_and_left_alone(
 
 
 def test_only_our_own_comments_with_the_marker_at_their_beginning_are_ours(
-    comment: Callable[..., Done], platform: Any, name: str
+    comment: Run, platform: Any, name: str
 ) -> None:
     comment("text")
     body = platform.comments[0]["body"]
@@ -83,7 +81,7 @@ def test_only_our_own_comments_with_the_marker_at_their_beginning_are_ours(
     assert len(platform.comments) == 4
 
 
-def test_a_comment_behind_many_pages_is_found(comment: Callable[..., Done], platform: Any) -> None:
+def test_a_comment_behind_many_pages_is_found(comment: Run, platform: Any) -> None:
     platform.page = 2
     for number in range(7):
         platform.say(f"talk {number}")
@@ -92,7 +90,7 @@ def test_a_comment_behind_many_pages_is_found(comment: Callable[..., Done], plat
     assert len(platform.comments) == 8
 
 
-def test_behaviors(comment: Callable[..., Done], platform: Any) -> None:
+def test_behaviors(comment: Run, platform: Any) -> None:
     comment("one")
     assert "is written" in comment("two", "--behavior", "new").err
     assert "is as it was" in comment("two", "--behavior", "new").err
@@ -106,7 +104,7 @@ def test_behaviors(comment: Callable[..., Done], platform: Any) -> None:
     assert len(platform.writes()) == 5
 
 
-def test_two_accounts_have_two_comments(comment: Callable[..., Done], platform: Any) -> None:
+def test_two_accounts_have_two_comments(comment: Run, platform: Any) -> None:
     comment("one", "--account", "a --> b")
     comment("two", "--account", "c")
     comment("three", "--account", "a --> b")
@@ -116,7 +114,7 @@ def test_two_accounts_have_two_comments(comment: Callable[..., Done], platform: 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_where_no_token_may_write_the_text_is_shown_elsewhere(
-    comment: Callable[..., Done], platform: Any, tmp_path: Path, status: int
+    comment: Run, platform: Any, tmp_path: Path, status: int
 ) -> None:
     message = {"message": "Resource not accessible by integration"}
     summary = tmp_path / "summary.md"
@@ -131,22 +129,20 @@ def test_where_no_token_may_write_the_text_is_shown_elsewhere(
     assert platform.comments == []
 
 
-def test_a_token_that_only_reads_is_said_as_that(
-    comment: Callable[..., Done], platform: Any
-) -> None:
+def test_a_token_that_only_reads_is_said_as_that(comment: Run, platform: Any) -> None:
     platform.read_only = True
     done = comment("## Plan")
     assert (done.code, done.out) == (0, "## Plan\n")
 
 
-def test_without_a_token_nothing_is_asked(comment: Callable[..., Done], platform: Any) -> None:
+def test_without_a_token_nothing_is_asked(comment: Run, platform: Any) -> None:
     done = comment("## Plan", env={"GITHUB_TOKEN": "", "GITLAB_TOKEN": ""})
     assert (done.code, done.out) == (0, "## Plan\n")
     assert "_TOKEN is not set" in done.err
     assert platform.asked == []
 
 
-def test_a_bad_token_is_no_fork(comment: Callable[..., Done]) -> None:
+def test_a_bad_token_is_no_fork(comment: Run) -> None:
     done = comment("text", env={"GITHUB_TOKEN": "old-token", "GITLAB_TOKEN": "old-token"}).expect(
         3, err=("401: Bad credentials", "_TOKEN is not valid; renew it.")
     )
@@ -154,7 +150,7 @@ def test_a_bad_token_is_no_fork(comment: Callable[..., Done]) -> None:
 
 
 def test_a_refused_text_is_an_error_with_the_platforms_own_words(
-    comment: Callable[..., Done], platform: Any
+    comment: Run, platform: Any
 ) -> None:
     errors = [{"message": "Body is odd"}]
     comment("one")
@@ -170,16 +166,12 @@ def test_a_refused_text_is_an_error_with_the_platforms_own_words(
     comment("two").expect(6, err="422: Validation Failed; Body is odd")
 
 
-def test_a_text_that_does_not_fit_is_refused_before_it_is_sent(
-    comment: Callable[..., Done], platform: Any
-) -> None:
+def test_a_text_that_does_not_fit_is_refused_before_it_is_sent(comment: Run, platform: Any) -> None:
     comment("x" * 1_000_001).expect(5, err="--format markdown=FILE")
     assert platform.asked == []
 
 
-def test_too_many_requests_are_waited_for(
-    comment: Callable[..., Done], platform: Any, hurried: Clock
-) -> None:
+def test_too_many_requests_are_waited_for(comment: Run, platform: Any, hurried: Clock) -> None:
     waited: list[float] = []
 
     def sleep(seconds: float, _stop: object) -> None:
@@ -203,9 +195,7 @@ def test_too_many_requests_are_waited_for(
     comment("other", clock=clock).expect(6, err="Run it again in 3600 s.")
 
 
-def test_a_write_that_may_have_arrived_is_not_repeated(
-    comment: Callable[..., Done], platform: Any
-) -> None:
+def test_a_write_that_may_have_arrived_is_not_repeated(comment: Run, platform: Any) -> None:
     real = platform.answer
 
     def answer(asked: platforms.Asked, headers: Any) -> Reply:
@@ -229,17 +219,13 @@ def test_a_write_that_may_have_arrived_is_not_repeated(
         (Reply(400, ["a list"]), ": 400\n"),
     ],
 )
-def test_odd_answers_are_errors(
-    comment: Callable[..., Done], platform: Any, fault: Reply, words: str
-) -> None:
+def test_odd_answers_are_errors(comment: Run, platform: Any, fault: Reply, words: str) -> None:
     platform.before = [fault]
     comment("text").expect(6, err=words)
 
 
 @pytest.mark.parametrize("value", [None, 1, [1], {"data": 1}, {"id": 1}, [{"id": 1}], [[]], "text"])
-def test_answers_that_are_not_what_the_api_gives(
-    comment: Callable[..., Done], platform: Any, value: Any
-) -> None:
+def test_answers_that_are_not_what_the_api_gives(comment: Run, platform: Any, value: Any) -> None:
     real = platform.answer
 
     def answer(asked: platforms.Asked, headers: Any) -> Reply:
@@ -259,7 +245,7 @@ def test_answers_that_are_not_what_the_api_gives(
     [("TOKEN", "of two\nlines"), ("TOKEN", "umläut"), ("API_URL", "http://a:port")],
 )
 def test_a_setting_that_cannot_be_sent_is_named(
-    comment: Callable[..., Done], name: str, variable: str, value: str
+    comment: Run, name: str, variable: str, value: str
 ) -> None:
     prefix = "CI_API_V4_URL" if (name, variable) == ("gitlab", "API_URL") else ""
     setting = prefix or f"{name.upper()}_{variable}"
@@ -269,17 +255,17 @@ def test_a_setting_that_cannot_be_sent_is_named(
     assert value not in done.err or variable != "TOKEN"
 
 
-def test_a_token_may_end_with_a_line(comment: Callable[..., Done], name: str) -> None:
+def test_a_token_may_end_with_a_line(comment: Run, name: str) -> None:
     assert comment("text", env={f"{name.upper()}_TOKEN": f"{platforms.TOKEN}\n"}).code == 0
 
 
-def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
+def test_nobody_there(comment: Run, hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
     comment("text", env=env, clock=hurried).expect(6, err="no response")
 
 
 def test_what_a_pipeline_must_say(
-    run: Run, comment: Callable[..., Done], platform: Any, name: str, tmp_path: Path
+    run: Run, comment: Run, platform: Any, name: str, tmp_path: Path
 ) -> None:
     done = comment("text", env={"GITHUB_REF": "refs/heads/main", "CI_MERGE_REQUEST_IID": ""})
     assert done.code == 3
@@ -300,7 +286,7 @@ def test_what_a_pipeline_must_say(
 
 
 def test_labels_follow_the_plan(
-    relays: Relays, workspace: Workspace, comment: Callable[..., Done], platform: Any
+    relays: Relays, workspace: Workspace, comment: Run, platform: Any
 ) -> None:
     account = relays(3)
     platform.labels = ["urgent", "monitoring:destroy"]
@@ -324,7 +310,7 @@ def test_labels_follow_the_plan(
 
 
 def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
-    relays: Relays, comment: Callable[..., Done], platform: Any
+    relays: Relays, comment: Run, platform: Any
 ) -> None:
     account = relays(3)
     assert account.run("plan", "--out", "plan.json").code == 0
@@ -379,9 +365,7 @@ def drifting(run: Run, platform: Any, name: str, workspace: Workspace) -> Callab
     return keep
 
 
-def test_a_note_that_was_refused_is_written_by_the_next_run(
-    drifting: Callable[..., Done], platform: Any
-) -> None:
+def test_a_note_that_was_refused_is_written_by_the_next_run(drifting: Run, platform: Any) -> None:
     drifting("email-smtp/a")
     real = platform.answer
     platform.answer = lambda asked, headers: (
@@ -393,9 +377,7 @@ def test_a_note_that_was_refused_is_written_by_the_next_run(
     assert [text for _, text in platform.notes] == ["Newly drifted:\n\n- `email-smtp/b`"]
 
 
-def test_an_issue_is_open_while_there_is_drift(
-    drifting: Callable[..., Done], platform: Any
-) -> None:
+def test_an_issue_is_open_while_there_is_drift(drifting: Run, platform: Any) -> None:
     assert drifting().err == "The drift issue is not needed.\n"
     assert drifting("email-smtp/a").err == "The drift issue is written.\n"
     assert drifting("email-smtp/a").err == "The drift issue is as it was.\n"
@@ -413,14 +395,14 @@ def test_an_issue_is_open_while_there_is_drift(
     assert issue["title"] == "AlertSite has drifted from the manifests"
 
 
-def test_a_note_says_how_monitoring_was_lost(drifting: Callable[..., Done], platform: Any) -> None:
+def test_a_note_says_how_monitoring_was_lost(drifting: Run, platform: Any) -> None:
     drifting("email-smtp/a")
     drifting("email-smtp/a", "email-smtp/b", causes=("disabled",))
     ((_, note),) = platform.notes
     assert note == "Newly drifted:\n\n- `email-smtp/b` has lost monitoring (disabled)"
 
 
-def test_an_issue_tells_new_monitors_too(drifting: Callable[..., Done], platform: Any) -> None:
+def test_an_issue_tells_new_monitors_too(drifting: Run, platform: Any) -> None:
     assert drifting(new=(7,)).err == "The drift issue is written.\n"
     assert drifting("email-smtp/a", new=(7, 8)).err == "The drift issue is updated.\n"
     ((_, text),) = platform.notes
@@ -428,7 +410,7 @@ def test_an_issue_tells_new_monitors_too(drifting: Callable[..., Done], platform
     assert drifting().err == "The drift issue is closed.\n"
 
 
-def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platform: Any) -> None:
+def test_an_issue_names_no_more_than_some(drifting: Run, platform: Any) -> None:
     drifting("email-smtp/a")
     drifting(*(f"email-smtp/m{number:02}" for number in range(30)))
     ((_, text),) = platform.notes
@@ -436,7 +418,7 @@ def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platfor
 
 
 def test_an_issue_that_may_not_be_written(
-    drifting: Callable[..., Done], platform: Any, run: Run, workspace: Workspace
+    drifting: Run, platform: Any, run: Run, workspace: Workspace
 ) -> None:
     platform.read_only = True
     drifting("email-smtp/a").expect(0, err="Warning: cannot write an issue here")

@@ -28,12 +28,12 @@ def naming(workspace: Workspace, sandbox: Sandbox, run: Run) -> Callable[..., tu
             text = manifest("email-smtp", "relay", 1, **{field: ref})
         workspace.write("relay.yaml", text)
         workspace.settings(rules)
-        env = account.env | _OWN | {"POP3_PASSWORD": "hunter2", "OTHER": "hunter3"}
+        env = _OWN | {"POP3_PASSWORD": "hunter2", "OTHER": "hunter3"}
         validated = run("validate", env={"CI": "1"})
         began = time.monotonic()
-        done = run(*_APPLY, env=env)
+        done = account.run(*_APPLY, env=env)
         assert time.monotonic() - began < 20
-        assert run("state", "show", "email-smtp/relay", env=env).code in {0, 3, 8, 64}
+        assert account.run("state", "show", "email-smtp/relay", env=env).code in {0, 3, 8, 64}
         assert not list(workspace.root.glob(".reconciler/*.lock"))
         bodies = [body for _, body in account.patches()]
         for secret in _SEARCHED:

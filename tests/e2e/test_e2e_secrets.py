@@ -227,7 +227,7 @@ def answered(workspace: Workspace, run: Run) -> Callable[..., Done]:
 
 @pytest.mark.parametrize("saying", _SAYING)
 def test_answer_that_repeats_a_secret_is_not_shown(
-    saying: str, witness: Witness, answered: Callable[..., Done]
+    saying: str, witness: Witness, answered: Run
 ) -> None:
     words = [_SAYING[saying](f"no good: {echo.spelt} is too short") for echo in _HIDDEN]
     if saying == "other-json":  # its text is JSON in any case, and so escaped once more
@@ -238,24 +238,20 @@ def test_answer_that_repeats_a_secret_is_not_shown(
     assert done.out.count("the rest is not shown, since the request holds a secret)") == len(words)
 
 
-def test_repeated_request_does_not_show_a_secret_either(
-    witness: Witness, answered: Callable[..., Done]
-) -> None:
+def test_repeated_request_does_not_show_a_secret_either(witness: Witness, answered: Run) -> None:
     busy = _envelope(503, f"no good: {_SECRET} is too short")
     done = witness.sees(answered(busy._replace(headers=(*busy.headers, ("Retry-After", "0")))))
     assert done.err.count("trying again") == 4
     assert "is too short" not in done.text
 
 
-def test_answer_that_repeats_a_secret_in_another_spelling_is_not_shown(
-    answered: Callable[..., Done],
-) -> None:
+def test_answer_that_repeats_a_secret_in_another_spelling_is_not_shown(answered: Run) -> None:
     words = [f"no good: {echo.name}: {echo.spelt} is too short" for echo in _NOT_HIDDEN]
     done = answered(*(_page(400, text) for text in words))
     assert [echo.name for echo in _NOT_HIDDEN if f"no good: {echo.name}" in done.text] == []
 
 
-def test_the_fields_that_alertsite_names_are_shown(answered: Callable[..., Done]) -> None:
+def test_the_fields_that_alertsite_names_are_shown(answered: Run) -> None:
     done = answered(_envelope(400, "the password is too short"))
     assert "400 Bad Request: (about pop3_password; the rest is not shown" in done.out
 
@@ -313,9 +309,8 @@ def test_rotated_secret_is_shown_by_its_source_and_sent_alone(
 
 
 @pytest.mark.usefixtures("trip", "witness")
-def test_without_a_key_only_being_told_sends_a_secret(sandbox: Sandbox, run: Run) -> None:
+def test_without_a_key_only_being_told_sends_a_secret(sandbox: Sandbox) -> None:
     account = sandbox(monitor("email-round-trip", 1))
-    env = account.env | _ENV
     done = account.apply()  # not even looked up
     assert done.code == 0
     assert account.patches() == [(_TRIP, {"interval": 15})]
@@ -324,35 +319,34 @@ def test_without_a_key_only_being_told_sends_a_secret(sandbox: Sandbox, run: Run
         "--write-secrets sends them.\n"
     )
     assert done.out.count(untracked) == 1
-    assert run("plan", env=env).out == f"No changes. 1 unchanged.\n{untracked}"
+    assert account.run("plan", env=_ENV).out == f"No changes. 1 unchanged.\n{untracked}"
     for _ in range(2):
-        told = run(*_APPLY, "--write-secrets", env=env).expect(0)
+        told = account.apply("--write-secrets", env=_ENV).expect(0)
         assert "ever sent" not in told.out
     sent = {"pop3_password": _SECRET, "smtp_password": _IN_FILE}
     assert account.patches()[1:] == [(_TRIP, sent)] * 2
 
 
 def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
-    workspace: Workspace, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
-    env = account.env | _ENV
     workspace.describe("email-round-trip", "trip", 1, interval=15)
-    assert run(*_APPLY, env=env).code == 0
+    assert account.apply(env=_ENV).code == 0
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     workspace.describe("email-round-trip", "trip", 1, extra=extra, interval=15)
 
-    assert "pop3_password: changed (source env:POP3_PASSWORD)" in run("plan", env=env).out
-    why = run("why", "email-round-trip/trip.pop3_password", env=env).out
+    assert "pop3_password: changed (source env:POP3_PASSWORD)" in account.run("plan", env=_ENV).out
+    why = account.run("why", "email-round-trip/trip.pop3_password", env=_ENV).out
     assert "never sent, according to the state" in why
     missing = account.apply()
     assert (missing.code, account.patches()) == (3, [])
     assert "POP3_PASSWORD" in missing.err
-    assert run(*_APPLY, env=env).code == 0
+    assert account.apply(env=_ENV).code == 0
     assert account.patches() == [(_TRIP, {"pop3_password": _SECRET})]
-    after = run("plan", env=env)
+    after = account.run("plan", env=_ENV)
     assert after.out.startswith("No changes. 1 unchanged.\nRECONCILER_SECRET_KEY is not set")
-    why = run("why", "email-round-trip/trip.pop3_password", env=env).out
+    why = account.run("why", "email-round-trip/trip.pop3_password", env=_ENV).out
     assert "not sent" in why
     assert "already matches" not in why
 
@@ -371,18 +365,18 @@ def test_secrets_of_a_monitor_that_is_adopted_are_not_sent_without_a_key(
 
 
 def test_a_secret_of_a_request_that_was_not_kept_is_sent_again(
-    workspace: Workspace, sandbox: Sandbox, run: Run
+    workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1), world=parse_world("drop=timeout"))
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-round-trip", "trip", 1, extra=extra, timeout=40)
     workspace.write("trip.yaml", text)
-    env = account.env | _ENV | _KEY
-    run(*_APPLY, env=env).expect(7, out="not kept")
-    assert "pop3_password: changed" in run("plan", env=env).out
+    env = _ENV | _KEY
+    account.apply(env=env).expect(7, out="not kept")
+    assert "pop3_password: changed" in account.run("plan", env=env).out
     workspace.describe("email-round-trip", "trip", 1, extra=extra)
-    assert run(*_APPLY, env=env).code == 0
-    assert run("plan", env=env).out.startswith("No changes.")
+    assert account.apply(env=env).code == 0
+    assert account.run("plan", env=env).out.startswith("No changes.")
 
 
 @pytest.mark.usefixtures("trip", "witness")
@@ -415,32 +409,34 @@ def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
 
 @pytest.mark.parametrize("secret", ["helpdesk", "records", "update", "default", "127.0.0.1"])
 def test_an_address_or_a_word_of_the_state_that_is_a_password_stays(
-    secret: str, workspace: Workspace, sandbox: Sandbox, run: Run
+    secret: str, workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox()
     extra = {"imap_password": _ref("env", "POP3_PASSWORD")}
     workspace.write("a.yaml", manifest("email-imap", "helpdesk", extra=extra))
-    env = account.env | _KEY | {"POP3_PASSWORD": secret}
-    assert run(*_APPLY, env=env).code == 0
+    env = _KEY | {"POP3_PASSWORD": secret}
+    assert account.apply(env=env).code == 0
     assert workspace.state()["records"].keys() == {"email-imap/helpdesk"}
     workspace.replace("a.yaml", "spec:", "spec:\n  timeout: 40")
-    for done in (run(*_APPLY, env=env), run("plan", env=env), run("history", env=env)):
+    for done in (
+        account.apply(env=env),
+        account.run("plan", env=env),
+        account.run("history", env=env),
+    ):
         assert done.code == 0
     assert len(account.monitors()) == 1
     assert len(account.patches()) == 1
 
 
-def test_undo_does_not_write_a_placeholder(
-    workspace: Workspace, sandbox: Sandbox, run: Run
-) -> None:
+def test_undo_does_not_write_a_placeholder(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox(monitor("email-round-trip", 1, note="call helpdesk, 7"))
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-round-trip", "trip", 1, extra=extra, note="new")
     workspace.write("trip.yaml", text)
-    env = account.env | _KEY | {"POP3_PASSWORD": "helpdesk"}
-    assert run(*_APPLY, env=env).code == 0
-    made = run("history", "--json", env=env).json["runs"][0]["id"]
-    undone = run("undo", made, "--auto-approve", env=env)
+    env = _KEY | {"POP3_PASSWORD": "helpdesk"}
+    assert account.apply(env=env).code == 0
+    made = account.run("history", "--json", env=env).json["runs"][0]["id"]
+    undone = account.run("undo", made, "--auto-approve", env=env)
     assert "the previous value may be a secret" in undone.text
     assert [body["note"] for _, body in account.patches() if "note" in body] == ["new"]
 
@@ -449,46 +445,45 @@ def test_undo_does_not_write_a_placeholder(
 
 
 def test_field_that_was_a_secret_stays_masked(
-    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
+    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox
 ) -> None:
     account = sandbox(guarded)
-    env = account.env | _ENV | _KEY
-    assert run(*_APPLY, env=env).code == 0
+    env = _ENV | _KEY
+    assert account.apply(env=env).code == 0
     ref = '{"secretRef": {"env": "HOST"}}'
     workspace.replace("relay.yaml", ref, "plain.example.com")
     for flags in ([], ["--json"], ["--out", "p.json"]):
-        assert "plain.example.com" in witness.sees(run("plan", *flags, env=env)).out
-    assert witness.sees(run(*_APPLY, env=env)).code == 0
+        assert "plain.example.com" in witness.sees(account.run("plan", *flags, env=env)).out
+    assert witness.sees(account.apply(env=env)).code == 0
     assert account.live(1)["hostname"] == "plain.example.com"
     workspace.replace("relay.yaml", "plain.example.com", ref)
-    done = witness.sees(run("plan", env=env))
+    done = witness.sees(account.run("plan", env=env))
     assert "      hostname: changed (source env:HOST)\n" in done.out
-    assert run(*_APPLY, env=env).code == 0
+    assert account.apply(env=env).code == 0
     assert account.live(1)["hostname"] == _HOST
     workspace.replace("relay.yaml", f"  hostname: {ref}\n", "  hostname: plain.example.com\n")
     workspace.replace("trip.yaml", '"pop3_password": {"secretRef": {"env": "POP3_PASSWORD"}}, ', "")
-    released = witness.sees(run("plan", env=env))
+    released = witness.sees(account.run("plan", env=env))
     assert "released: pop3_password is no longer in the manifest" in released.out
 
 
 def test_field_that_was_an_untracked_secret_stays_masked(
-    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
+    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox
 ) -> None:
     account = sandbox(guarded)
-    env = account.env | _ENV
-    assert run(*_APPLY, "--write-secrets", env=env).code == 0
+    assert account.apply("--write-secrets", env=_ENV).code == 0
     workspace.replace("relay.yaml", '{"secretRef": {"env": "HOST"}}', "plain.example.com")
-    witness.sees(run("plan", env=env))
+    witness.sees(account.run("plan", env=_ENV))
 
 
 # what is not available
 
 
 def test_missing_secret_is_a_finding_before_anything_is_sent(
-    guarded: dict[str, Any], sandbox: Sandbox, run: Run
+    guarded: dict[str, Any], sandbox: Sandbox
 ) -> None:
     account = sandbox(guarded)
-    env = account.env | {"HOST": _HOST}
+    env = {"HOST": _HOST}
     unset = "missing-secret: the environment variable POP3_PASSWORD is empty or not set"
     findings = (
         f"monitors/trip.yaml:11:23: {unset}\n"
@@ -502,13 +497,13 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
         ([*_APPLY], {"POP3_PASSWORD": ""}),
         ([*_APPLY, "--write-secrets"], {}),
     ):
-        run(*command, env=env | more).expect(3, err=findings)
+        account.run(*command, env=env | more).expect(3, err=findings)
     assert [call for call in account.calls() if call.startswith(("PATCH", "POST /mon"))] == []
     # A plan needs none of them.
-    plan = run("plan", env=env | _KEY).expect(0)
+    plan = account.run("plan", env=env | _KEY).expect(0)
     told = "2 secrets are not checked: not available here: env:POP3_PASSWORD, file:password."
     assert plan.out.count(told) == 1
-    assert run("plan", "--json", env=env).json["secrets"] == {
+    assert account.run("plan", "--json", env=env).json["secrets"] == {
         "unchecked": ["env:POP3_PASSWORD", "file:password"],
         "rekeyed": 0,
     }
@@ -675,17 +670,19 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
 
 
 def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
-    workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
+    workspace: Workspace, witness: Witness, sandbox: Sandbox
 ) -> None:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     workspace.describe("email-smtp", "one", 1, extra=extra, note="plain")
     account = sandbox(monitor("email-smtp", 1, note=f"log in with {_SECRET}"))
-    env = account.env | _ENV | _KEY
-    done = witness.sees(run("plan", "--out", "p.json", env=env))
+    env = _ENV | _KEY
+    done = witness.sees(account.run("plan", "--out", "p.json", env=env))
     assert '      note: "log in with (secret)" → "plain"\n' in done.out
-    before = witness.sees(run("plan", "--json", env=env)).json["changes"][0]["fields"][0]["before"]
+    before = witness.sees(account.run("plan", "--json", env=env)).json["changes"][0]["fields"][0][
+        "before"
+    ]
     assert before == "log in with (secret)"
-    witness.sees(run("apply", "p.json", env=env)).expect(0)
+    witness.sees(account.run("apply", "p.json", env=env)).expect(0)
     assert account.live(1)["note"] == "plain"
 
 
@@ -698,5 +695,5 @@ def test_json_stays_json_whatever_the_secrets_are(
     assert run("plan", "--json", env=env).json["changes"][0]["id"] == 123456
     env = account.env | {"RECONCILER_SECRET_KEY": '",\n      "address'}
     assert run("plan", "--json", env=env).json["changes"][0]["address"] == "email-smtp/one"
-    numeric = account.env | {"RECONCILER_SECRET_KEY": "123456"}
-    assert "(id (secret), " in run("plan", env=numeric).out
+    numeric = {"RECONCILER_SECRET_KEY": "123456"}
+    assert "(id (secret), " in account.run("plan", env=numeric).out

@@ -184,13 +184,13 @@ class TestEvents:
             assert f"{path} cannot be written: {why}" in done.err
         assert account.requests() == []
 
-    def test_no_secret_is_in_them(self, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
+    def test_no_secret_is_in_them(self, workspace: Workspace, sandbox: Sandbox) -> None:
         secret = "correct horse"
         extra = {"password": {"secretRef": {"env": "PASSWORD"}}}
         workspace.describe("email-pop", "one", 1, extra=extra)
         account = sandbox(monitor("email-pop", 1))
-        env = account.env | {"PASSWORD": secret}
-        run(*_APPLY, "--write-secrets", "--events", "e.ndjson", env=env).expect(0)
+        env = {"PASSWORD": secret}
+        account.apply("--write-secrets", "--events", "e.ndjson", env=env).expect(0)
         text = (workspace.root / "e.ndjson").read_text(encoding="utf-8")
         assert '"PATCH"' in text
         assert secret not in text
@@ -299,13 +299,13 @@ class TestMissing:
         assert account.requests() == []
 
     def test_of_traces_is_said_and_no_failure(
-        self, relays: Relays, run: Run, monkeypatch: pytest.MonkeyPatch
+        self, relays: Relays, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         account = relays(1)
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
         monkeypatch.delitem(sys.modules, "reconciler.cli.signals.traces", raising=False)
-        env = account.env | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-        done = run("plan", env=env)
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+        done = account.run("plan", env=env)
         assert done.code == 0
         assert "No traces are sent: opentelemetry.sdk.trace is missing" in done.err
         assert "pip install opentelemetry-sdk" in done.err

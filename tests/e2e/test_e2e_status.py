@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from e2e.conftest import Account, Run, Sandbox, Workspace, monitor
+from e2e.conftest import Account, Sandbox, Workspace, monitor
 
 from reconciler.manifests import Parser
 from reconciler.state_store import open_store
@@ -32,7 +32,7 @@ def account(workspace: Workspace, sandbox: Sandbox) -> Account:
     )
 
 
-def test_before_and_after_an_apply(account: Account, run: Run) -> None:
+def test_before_and_after_an_apply(account: Account) -> None:
     before = len(account.calls())
     done = account.run("status").expect(0)
     assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
@@ -48,8 +48,8 @@ def test_before_and_after_an_apply(account: Account, run: Run) -> None:
         "last run   none, according to the state",
         "lock       free",
     ]
-    env = {**account.env, "NOTE": "s3cret"}
-    assert run(*_APPLY, env=env).code == 0
+    env = {"NOTE": "s3cret"}
+    assert account.apply(env=env).code == 0
     account.edit("email-smtp", 1, port=26)
     lines = account.run("status").out.splitlines()
     assert lines[4] == "drift      1 of 2 not as last applied"
@@ -57,9 +57,9 @@ def test_before_and_after_an_apply(account: Account, run: Run) -> None:
     check(account.run("status", "--json").json, "status")
 
 
-def test_who_holds_the_lock(workspace: Workspace, account: Account, run: Run) -> None:
-    env = {**account.env, "NOTE": "s3cret"}
-    assert run(*_APPLY, env=env).code == 0
+def test_who_holds_the_lock(workspace: Workspace, account: Account) -> None:
+    env = {"NOTE": "s3cret"}
+    assert account.apply(env=env).code == 0
     lease = {
         "id": "run-1", "holder": "ann", "host": "here", "operation": "apply",
         "acquired_at": "2026-01-02T03:04:05Z", "process": "", "length": 60, "renewals": 0,

@@ -22,6 +22,7 @@ import pytest
 from e2e.conftest import (
     Account,
     Done,
+    Git,
     Process,
     Run,
     Sandbox,
@@ -121,7 +122,7 @@ class Hours:
 class Author:
     """Somebody who pushes edits to the repository whose clone, `checkout`, is watched."""
 
-    def __init__(self, tmp_path: Path, git: Callable[..., str]) -> None:
+    def __init__(self, tmp_path: Path, git: Git) -> None:
         self.remote, self._folder = tmp_path / "remote.git", tmp_path / "author"
         self.checkout = tmp_path / "watched"
         self._git = git
@@ -180,7 +181,7 @@ class Author:
 
 
 @pytest.fixture
-def author(tmp_path: Path, git: Callable[..., str]) -> Author:
+def author(tmp_path: Path, git: Git) -> Author:
     return Author(tmp_path, git)
 
 
@@ -207,14 +208,14 @@ def as_committed() -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
-    hours: int, interval: str, run: Run, sandbox: Sandbox, author: Author, checkout: Path
+    hours: int, interval: str, sandbox: Sandbox, author: Author, checkout: Path
 ) -> None:
     account = sandbox(*as_committed())
-    env = account.env | {"RECONCILER_LOCK_LEASE": "48h"}
-    assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
+    env = {"RECONCILER_LOCK_LEASE": "48h"}
+    assert account.apply(env=env, cwd=checkout).code == 0
     day = Hours(hours, author, account)
     watching = ("watch", "--apply", "--interval", interval, "--listen", "127.0.0.1:0")
-    run(*watching, env=env, cwd=checkout, clock=day.clock).expect(0)
+    account.run(*watching, env=env, cwd=checkout, clock=day.clock).expect(0)
     assert day.rounds >= 10
     account.fail()
     live = {item["id"]: item for item in account.monitors()}
@@ -444,7 +445,7 @@ class TestRef:
         ],
     )
     def test_what_is_only_here_is_not_touched(
-        self, why: str, words: str, account: Account, author: Author, git: Callable[..., str]
+        self, why: str, words: str, account: Account, author: Author, git: Git
     ) -> None:
         assert author.once(account, "--ref", "main").code == 0
         if why != "no such ref":
@@ -508,11 +509,11 @@ class TestNotify:
             yield Service(server)
 
     def test_drift_and_failure_are_told_when_they_begin_and_when_they_end(
-        self, service: Service, run: Run, sandbox: Sandbox, author: Author, checkout: Path
+        self, service: Service, sandbox: Sandbox, author: Author, checkout: Path
     ) -> None:
         account = sandbox(*as_committed())
-        env = account.env | {"RECONCILER_LOCK_LEASE": "48h", "RECONCILER_TIMEOUT": "1s"}
-        assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
+        env = {"RECONCILER_LOCK_LEASE": "48h", "RECONCILER_TIMEOUT": "1s"}
+        assert account.apply(env=env, cwd=checkout).code == 0
         told: list[list[str]] = []
 
         def world(pause: int) -> None:
@@ -542,7 +543,9 @@ class TestNotify:
                 assert stop.wait(5)
 
         clock = SYSTEM._replace(sleep=sleep)
-        done = run(*WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock).expect(0)
+        done = account.run(
+            *WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock
+        ).expect(0)
         nothing: list[str] = []
         lost = "1 has lost monitoring (1 retargeted)"
         assert told == [
@@ -570,14 +573,14 @@ class TestNotify:
         assert service.titles() == ["AlertSite, default: 1 monitor is as last applied again"]
 
     def test_what_is_applied_is_told_and_a_refusal_only_once(
-        self, service: Service, run: Run, sandbox: Sandbox, author: Author, checkout: Path
+        self, service: Service, sandbox: Sandbox, author: Author, checkout: Path
     ) -> None:
         account = sandbox(*as_committed())
-        env = account.env | {"RECONCILER_NOTIFY": service.url}
+        env = {"RECONCILER_NOTIFY": service.url}
         assert account.apply(cwd=checkout).code == 0
 
         def told() -> list[str]:
-            run("watch", "--once", "--apply", env=env, cwd=checkout)
+            account.run("watch", "--once", "--apply", env=env, cwd=checkout)
             return service.titles()
 
         author.set(1, 31)
@@ -761,7 +764,7 @@ def test_a_mistake_in_the_settings_does_not_end_it(account: Account, checkout: P
     ],
 )
 def test_a_checkout_that_follows_nothing_is_said_once(
-    command: str, words: str, git: Callable[..., str], account: Account, checkout: Path
+    command: str, words: str, git: Git, account: Account, checkout: Path
 ) -> None:
     git(checkout, *command.split())
     clock = stopping_after(lambda: None, lambda: None)

@@ -47,10 +47,7 @@ def record(
 
 
 def live(
-    fields: Mapping[str, Any] | None = None,
-    *,
-    type: str | None = "email-smtp",
-    id: int = 1,
+    fields: Mapping[str, Any] | None = None, *, type: str | None = "email-smtp", id: int = 1
 ) -> Live:
     return Live(id, type, fields or {})
 

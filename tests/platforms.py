@@ -172,11 +172,7 @@ class GitHub(Platform):
             ("GET", f"{here}/issues", self._listed),
             ("POST", f"{here}/issues", self._open),
             ("PATCH", f"{here}/issues/(.+)", self._change),
-            (
-                "GET",
-                f"{here}/commits/(.+)/pulls",
-                self._pulls,
-            ),
+            ("GET", f"{here}/commits/(.+)/pulls", self._pulls),
             ("GET", f"{here}/actions/runs", self._runs),
             (
                 "GET",
@@ -193,8 +189,7 @@ class GitHub(Platform):
     def _comment(self, asked: Asked, number: str) -> Reply:
         if len(asked.body["body"]) > 65536:
             return Reply(
-                422,
-                {"message": "Validation Failed", "errors": [{"message": "Body is too long"}]},
+                422, {"message": "Validation Failed", "errors": [{"message": "Body is too long"}]}
             )
         if number != "7":
             self.notes.append((int(number), asked.body["body"]))

@@ -602,11 +602,7 @@ def test_a_proxy_that_cannot_be_used_says_why_and_hides_its_login(
     ],
 )
 def test_certificates_that_cannot_be_used_say_why(
-    connect: Connect,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    text: str | None,
-    reason: str,
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, reason: str
 ) -> None:
     path = tmp_path / "authorities.pem"
     if text is not None:
@@ -818,8 +814,7 @@ class TestOneMonitor:
         assert (live.id, live.fields["x"]) == (7, 1)
 
     @pytest.mark.parametrize(
-        "answer",
-        [GONE, Answer(404), Answer(404, b"gone"), Answer(410), Answer(body=b"[]")],
+        "answer", [GONE, Answer(404), Answer(404, b"gone"), Answer(410), Answer(body=b"[]")]
     )
     def test_one_that_is_gone(self, script: Script, connect: Connect, answer: Answer) -> None:
         assert self.read(script, connect, answer) is None
@@ -886,20 +881,6 @@ class TestRefusedToken:
         for _ in range(3):
             with pytest.raises(CredentialsError):
                 patch(session)
-        assert script.requests().count("POST /access-tokens") == 2
-
-    def test_one_thread_renews_for_all(self, script: Script, connect: Connect) -> None:
-        script.on(
-            "POST /access-tokens",
-            Answer(body=b'{"access_token": "old"}'),
-            Answer(body=b'{"access_token": "new"}'),
-        )
-        script.on(PATCH, OK)
-        session = connect()
-        patch(session)
-        script.refused.add("Bearer old")
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: patch(session), range(40)))
         assert script.requests().count("POST /access-tokens") == 2
 
 

@@ -30,6 +30,7 @@ from scripted import Answer, Script
 
 MIB = 2**20
 TOKEN = b'{"access_token": "token-1"}'
+Connected = Callable[..., Session]
 SHORT = Limits(timeout=5.0, deadline=0.5)
 _SECONDS = 20.0
 """How long anything here may take at most."""
@@ -135,6 +136,20 @@ def at_most(seconds: float) -> Iterator[None]:
     assert time.monotonic() - started < seconds
 
 
+@contextmanager
+def too_large_for(memory: int) -> Iterator[pytest.ExceptionInfo[NonsenseError]]:
+    """Expects that a response is refused as too large, before it takes so much memory."""
+    tracemalloc.start()
+    try:
+        refused = pytest.raises(NonsenseError, match="returned a response with more than")
+        with at_most(20), refused as caught:
+            yield caught
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < memory
+
+
 def trickle(text: bytes, pause: float = 0.05) -> Callable[[socket.socket], None]:
     def send(to: socket.socket) -> None:
         for number in range(len(text)):
@@ -183,9 +198,7 @@ TRICKLES = {
 
 class TestDeadline:
     @pytest.mark.parametrize("text", TRICKLES.values(), ids=TRICKLES)
-    def test_a_trickle_ends_a_patch_once(
-        self, raw: Raw, connected: Callable[..., Session], text: bytes
-    ) -> None:
+    def test_a_trickle_ends_a_patch_once(self, raw: Raw, connected: Connected, text: bytes) -> None:
         raw.on(PATCH, trickle(text))
         session = connected()
         with at_most(5), pytest.raises(UnavailableError, match=r"within 0\.5 s") as caught:
@@ -198,7 +211,7 @@ class TestDeadline:
 
     @pytest.mark.parametrize("text", TRICKLES.values(), ids=TRICKLES)
     def test_a_create_has_no_more_time_than_its_grace_counts_on(
-        self, raw: Raw, connected: Callable[..., Session], text: bytes
+        self, raw: Raw, connected: Connected, text: bytes
     ) -> None:
         raw.on(POST, trickle(text))
         session = connected(Limits(timeout=0.5, deadline=60.0))
@@ -208,7 +221,7 @@ class TestDeadline:
         assert "RECONCILER_TIMEOUT" in caught.value.hint
         assert raw.requests().count(POST) == 1
 
-    def test_a_list_that_trickles(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_a_list_that_trickles(self, raw: Raw, connected: Connected) -> None:
         raw.on("GET /monitors", trickle(whole(b" " * 999)))
         session = connected()
         with (
@@ -217,18 +230,14 @@ class TestDeadline:
         ):
             listed(session)
 
-    def test_a_login_that_trickles_sends_nothing_else(
-        self, raw: Raw, connected: Callable[..., Session]
-    ) -> None:
+    def test_a_login_that_trickles_sends_nothing_else(self, raw: Raw, connected: Connected) -> None:
         raw.on("POST /access-tokens", trickle(whole(b" " * 999)))
         session = connected()
         with at_most(5), pytest.raises(UnavailableError, match="POST /access-tokens") as caught:
             patch(session)
         assert not caught.value.may_have_arrived
 
-    def test_silence_is_still_met_by_a_repetition(
-        self, raw: Raw, connected: Callable[..., Session]
-    ) -> None:
+    def test_silence_is_still_met_by_a_repetition(self, raw: Raw, connected: Connected) -> None:
         def answer(to: socket.socket) -> None:
             if raw.requests().count(PATCH) == 1:
                 time.sleep(1.5)
@@ -239,12 +248,12 @@ class TestDeadline:
         assert raw.requests().count(PATCH) == 2
 
     def test_a_steady_answer_may_take_longer_than_the_timeout(
-        self, raw: Raw, connected: Callable[..., Session]
+        self, raw: Raw, connected: Connected
     ) -> None:
         raw.on("GET /monitors", trickle(whole(b'[{"id": 7, "type": "email-smtp"}]'), 0.02))
         assert listed(connected(Limits(timeout=0.6, deadline=60.0))) == [7]
 
-    def test_a_server_that_does_not_read(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_a_server_that_does_not_read(self, raw: Raw, connected: Connected) -> None:
         is_over = threading.Event()
 
         def hold(to: socket.socket) -> None:
@@ -288,28 +297,19 @@ class TestFlood:
     def test_an_answer_without_end(
         self,
         raw: Raw,
-        connected: Callable[..., Session],
+        connected: Connected,
         flood: Callable[[socket.socket], None],
         call: Callable[[Session], object],
     ) -> None:
         for request in (PATCH, POST, "GET /monitors"):
             raw.on(request, flood)
         session = connected(Limits(timeout=30.0, deadline=30.0, size=8 * MIB))
-        tracemalloc.start()
-        try:
-            with (
-                at_most(20),
-                pytest.raises(NonsenseError, match="returned a response with more than") as info,
-            ):
-                call(session)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 20 * MIB
+        with too_large_for(20 * MIB) as info:
+            call(session)
         assert info.value.may_have_arrived
         assert info.value.exit_code is ExitCode.UNAVAILABLE
 
-    def test_headers_without_end(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_headers_without_end(self, raw: Raw, connected: Connected) -> None:
         raw.on(PATCH, endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 4096))
         session = connected()
         with at_most(20), pytest.raises(AlertSiteError) as caught:
@@ -318,33 +318,22 @@ class TestFlood:
 
     @pytest.mark.parametrize("call", [patch, listed])
     def test_a_bomb(
-        self, raw: Raw, connected: Callable[..., Session], call: Callable[[Session], object]
+        self, raw: Raw, connected: Connected, call: Callable[[Session], object]
     ) -> None:
         packer = zlib.compressobj(wbits=31)
         packed = b"".join(packer.compress(b" " * MIB) for _ in range(64)) + packer.flush()
         for request in (PATCH, "GET /monitors"):
             raw.say(request, whole(packed, b"Content-Encoding: gzip"))
         session = connected(Limits(timeout=30.0, deadline=30.0, size=8 * MIB))
-        tracemalloc.start()
-        try:
-            with (
-                at_most(20),
-                pytest.raises(NonsenseError, match="returned a response with more than"),
-            ):
-                call(session)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 24 * MIB
+        with too_large_for(24 * MIB):
+            call(session)
 
     @pytest.mark.parametrize(
         "piece",
         [b"[],", b'{"":0},', b"0.5,", b'"ab",'],
         ids=["lists", "objects", "numbers", "texts"],
     )
-    def test_a_bomb_of_values(
-        self, raw: Raw, connected: Callable[..., Session], piece: bytes
-    ) -> None:
+    def test_a_bomb_of_values(self, raw: Raw, connected: Connected, piece: bytes) -> None:
         """What is small on the wire, and as text, is large in memory."""
         packer = zlib.compressobj(wbits=31)
         text = b'{"results":[' + piece * (6 * MIB // len(piece)) + b"0]}"
@@ -353,20 +342,11 @@ class TestFlood:
             whole(packer.compress(text) + packer.flush(), b"Content-Encoding: gzip"),
         )
         session = connected(Limits(timeout=30.0, deadline=30.0, size=8 * MIB))
-        tracemalloc.start()
-        try:
-            with (
-                at_most(20),
-                pytest.raises(NonsenseError, match="returned a response with more than"),
-            ):
-                listed(session)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 32 * MIB
+        with too_large_for(32 * MIB):
+            listed(session)
 
     def test_a_list_of_usual_monitors_may_be_as_large_as_the_limit(
-        self, raw: Raw, connected: Callable[..., Session]
+        self, raw: Raw, connected: Connected
     ) -> None:
         monitor = {"id": 0, "type": "email-smtp", "name": "n", "locations": [{"id": 10}] * 3}
         monitor |= {f"field_{number}": "a usual text" for number in range(20)}
@@ -377,9 +357,7 @@ class TestFlood:
         session = connected(Limits(timeout=30.0, deadline=30.0, size=2 * MIB))
         assert len(listed(session)) == len(found)
 
-    def test_the_message_of_a_list_names_the_setting(
-        self, raw: Raw, connected: Callable[..., Session]
-    ) -> None:
+    def test_the_message_of_a_list_names_the_setting(self, raw: Raw, connected: Connected) -> None:
         raw.say("GET /monitors", whole(b" " * 2 * MIB))
         with pytest.raises(
             NonsenseError, match="returned a response with more than 1 MiB"
@@ -387,7 +365,7 @@ class TestFlood:
             listed(connected(Limits(size=MIB)))
         assert "RECONCILER_LARGEST_LIST" in caught.value.hint
 
-    def test_pages_share_the_limit(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_pages_share_the_limit(self, raw: Raw, connected: Connected) -> None:
         def page(to: socket.socket) -> None:
             number = len(raw.seen)
             ids = range(number, number + 2)
@@ -400,7 +378,7 @@ class TestFlood:
             listed(connected(Limits(size=8 * MIB)))
         assert raw.requests().count("GET /monitors") <= 6
 
-    def test_pages_without_end(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_pages_without_end(self, raw: Raw, connected: Connected) -> None:
         def page(to: socket.socket) -> None:
             number = len(raw.seen)
             items = [{"id": n, "type": "email-smtp"} for n in (number, number + 1)]
@@ -412,7 +390,7 @@ class TestFlood:
             listed(connected(Limits()))
         assert raw.requests().count("GET /monitors") == 2_000
 
-    def test_pages_share_their_time(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_pages_share_their_time(self, raw: Raw, connected: Connected) -> None:
         def page(to: socket.socket) -> None:
             number = len(raw.seen)
             items = [{"id": n, "type": "email-smtp"} for n in (number, number + 1)]
@@ -432,14 +410,12 @@ class TestEncoding:
     def packed(self, text: bytes) -> bytes:
         return whole(gzip.compress(text), b"Content-Encoding: gzip")
 
-    def test_gzip_is_read(self, raw: Raw, connected: Callable[..., Session]) -> None:
+    def test_gzip_is_read(self, raw: Raw, connected: Connected) -> None:
         raw.say("GET /monitors", self.packed(b'[{"id": 7, "type": "email-smtp"}]'))
         assert listed(connected()) == [7]
 
     @pytest.mark.parametrize("encoding", [b"deflate", b"br", b"gzip, gzip", b"zstd"])
-    def test_no_other_was_asked_for(
-        self, raw: Raw, connected: Callable[..., Session], encoding: bytes
-    ) -> None:
+    def test_no_other_was_asked_for(self, raw: Raw, connected: Connected, encoding: bytes) -> None:
         raw.say(PATCH, whole(b"xyz", b"Content-Encoding: " + encoding))
         with pytest.raises(NonsenseError, match="in an encoding that was not requested") as caught:
             patch(connected())
@@ -447,10 +423,7 @@ class TestEncoding:
 
     @pytest.mark.parametrize("spoil", [lambda text: text[:-9], lambda text: text + b"more"])
     def test_gzip_that_is_not_whole(
-        self,
-        raw: Raw,
-        connected: Callable[..., Session],
-        spoil: Callable[[bytes], bytes],
+        self, raw: Raw, connected: Connected, spoil: Callable[[bytes], bytes]
     ) -> None:
         cancellation = Cancellation(SYSTEM)
         cancellation.cancel("enough")
@@ -489,7 +462,7 @@ ODD = {
 class TestWhatIsLeft:
     @pytest.mark.parametrize("text", BEHIND.values(), ids=BEHIND)
     def test_it_is_no_answer_to_the_next_request(
-        self, raw: Raw, connected: Callable[..., Session], text: bytes
+        self, raw: Raw, connected: Connected, text: bytes
     ) -> None:
         raw.say(PATCH, text)
         raw.say(POST, whole(b'{"id": "7"}'))
@@ -502,7 +475,7 @@ class TestWhatIsLeft:
 
     @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
     def test_an_answer_that_is_odd_and_whole_is_read(
-        self, raw: Raw, connected: Callable[..., Session], text: bytes
+        self, raw: Raw, connected: Connected, text: bytes
     ) -> None:
         raw.say(PATCH, text)
         raw.say(POST, whole(b'{"id": "7"}'))
@@ -512,9 +485,7 @@ class TestWhatIsLeft:
         assert create(session) == 7
         assert raw.requests().count(PATCH) == 1
 
-    def test_nor_is_it_behind_the_login_or_a_list(
-        self, raw: Raw, connected: Callable[..., Session]
-    ) -> None:
+    def test_nor_is_it_behind_the_login_or_a_list(self, raw: Raw, connected: Connected) -> None:
         raw.say("POST /access-tokens", whole(TOKEN) + whole(b"[]"))
         raw.say("GET /monitors", whole(b'[{"id": 7, "type": "email-smtp"}]') + OTHERS)
         raw.say(POST, whole(b'{"id": "8"}'))
@@ -534,7 +505,7 @@ class TestWhatIsLeft:
         ids=["length", "empty", "chunks", "no content", "gzip"],
     )
     def test_a_connection_that_is_answered_as_it_should_be_stays(
-        self, raw: Raw, connected: Callable[..., Session], text: bytes
+        self, raw: Raw, connected: Connected, text: bytes
     ) -> None:
         raw.say(PATCH, text)
         session = connected(connections=1)
@@ -545,7 +516,7 @@ class TestWhatIsLeft:
 
 class TestCut:
     def test_it_ends_what_is_in_flight_and_lets_nothing_new_begin(
-        self, raw: Raw, connected: Callable[..., Session]
+        self, raw: Raw, connected: Connected
     ) -> None:
         cancellation, began = Cancellation(SYSTEM), threading.Event()
 

@@ -504,6 +504,21 @@ def relays(fleet: Fleet, sandbox: Sandbox) -> Relays:
 
 
 @pytest.fixture
+def creating(workspace: Workspace, sandbox: Sandbox) -> Sandbox:
+    """Starts a sandbox, and writes manifests of so many new monitors, new-1, new-2, …"""
+
+    def start(count: int, *seed: Mapping[str, Any], **options: Any) -> Account:
+        numbers = range(1, count + 1)
+        texts = [
+            manifest("email-smtp", f"new-{number}", name=f"New {number}") for number in numbers
+        ]
+        workspace.write("new.yaml", "---\n".join(texts))
+        return sandbox(*seed, **options)
+
+    return start
+
+
+@pytest.fixture
 def three(workspace: Workspace, sandbox: Sandbox) -> Account:
     """Three monitors as last applied: `one` and `two` with ids, `three` (100001) without."""
     wanted = {"port": 587, "note": "n", "locations": [{"id": 20}, {"id": 10}], "home_location": 10}

@@ -9,8 +9,6 @@ import re
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e.conftest import Account, Done, Relays, Run, Sandbox, Start, Workspace, manifest, monitor
@@ -410,19 +408,6 @@ def test_history_keeps_the_id_of_one_that_is_not_seen_and_is_created_again(
     assert len(account.creates()) == 2, done.text
     told = account.run("history", "email-smtp/new")
     assert all(f"new (id {number}) unconfirmed" in told.out for number in (100001, 100002))
-
-
-@pytest.fixture
-def creating(workspace: Workspace, sandbox: Sandbox) -> Sandbox:
-    """Starts a sandbox, and writes manifests of so many new monitors, new-1, new-2, …"""
-
-    def start(count: int, *seed: dict[str, Any], **options: Any) -> Account:
-        numbers = range(1, count + 1)
-        texts = [manifest(_SMTP, f"new-{number}", name=f"New {number}") for number in numbers]
-        workspace.write("new.yaml", "---\n".join(texts))
-        return sandbox(*seed, **options)
-
-    return start
 
 
 class TestPost:
@@ -859,31 +844,6 @@ class TestCreates:
         workspace.remove("gone.yaml")
         assert account.apply("--prune").code == 7
         assert "deleting" not in workspace.state()["records"]["email-smtp/gone"]
-
-    def test_state_that_cannot_be_written_stops_the_sending(
-        self, creating: Sandbox, start: Start, workspace: Workspace
-    ) -> None:
-        account = creating(50, faults=["POST /monitors/* delay=0.3"])
-        process = start(*_APPLY, env=account.env)
-        account.wait_for("POST", 2)
-        journal: Path = next((workspace.root / ".reconciler").glob("*.journal"))
-        folder = journal.parent
-        folder.chmod(0o500)
-        held = folder / "state.json"
-        held.unlink()
-        held.mkdir()  # the state cannot be replaced any more
-        done = process.finish()
-        held.rmdir()
-        folder.chmod(0o700)
-        assert done.code == 8
-        assert len(account.creates()) < 50
-
-    def test_a_refused_token_is_renewed_once_for_all(self, relays: Relays) -> None:
-        account = relays(
-            24, world=parse_world("expired=400"), token_life=1.5, faults=["PATCH * delay=0.5"]
-        )
-        account.apply("--parallelism", "8").expect(0, out="24 changed")
-        assert sum(call == "POST /access-tokens" for call in account.calls()) in {2, 3}
 
 
 def test_a_lost_state_and_another_display_name_double_nothing(

@@ -489,6 +489,25 @@ def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(unsaved: 
     assert done.json["exit_code"] == done.code
 
 
+def test_state_that_cannot_be_written_stops_the_sending(
+    creating: Sandbox, start: Start, workspace: Workspace
+) -> None:
+    account = creating(50, faults=["POST /monitors/* delay=0.3"])
+    process = start(*_APPLY, env=account.env)
+    account.wait_for("POST", 2)
+    journal: Path = next((workspace.root / ".reconciler").glob("*.journal"))
+    folder = journal.parent
+    folder.chmod(0o500)
+    held = folder / "state.json"
+    held.unlink()
+    held.mkdir()  # the state cannot be replaced any more
+    done = process.finish()
+    held.rmdir()
+    folder.chmod(0o700)
+    assert done.code == 8
+    assert len(account.creates()) < 50
+
+
 # in mid-run
 
 

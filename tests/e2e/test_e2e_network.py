@@ -1,8 +1,6 @@
 """What networks, proxies and a busy AlertSite do: retries, deadlines, pages, lists with gaps."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e.conftest import Fleet, Relays, Sandbox, Workspace, manifest, monitor
@@ -15,6 +13,7 @@ _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _APPLY = ("apply", "--auto-approve")
 _FIRST = ("/monitors/email-smtp/1", {"port": 587})
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(relays: Relays) -> None:
@@ -24,6 +23,14 @@ def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(relays: Relays
     assert account.calls().count(_LOGIN) == 2
     assert len(account.patches()) == 18
     assert set(account.ports().values()) == {587}
+
+
+def test_a_refused_token_that_is_answered_as_a_bad_request_is_renewed(relays: Relays) -> None:
+    account = relays(
+        24, world=parse_world("expired=400"), token_life=1.5, faults=["PATCH * delay=0.5"]
+    )
+    account.apply("--parallelism", "8").expect(0, out="24 changed")
+    assert sum(call == "POST /access-tokens" for call in account.calls()) in {2, 3}
 
 
 def test_one_refused_token_is_renewed_and_the_request_sent_again(relays: Relays) -> None:
@@ -44,15 +51,15 @@ def test_token_that_expires_in_mid_run(relays: Relays) -> None:
 def test_429_is_waited_for_as_long_as_asked(relays: Relays, hurried: Clock) -> None:
     account = relays(1, faults=["PATCH * status=429 retry-after=1 times=1"])
     started = hurried.monotonic()
-    done = account.apply(clock=hurried)
+    done = account.apply()
     assert hurried.monotonic() - started >= 1
     done.expect(0, err=("429 Too Many Requests", "trying again in 1."))
     assert account.patches() == [_FIRST, _FIRST]
 
 
-def test_wait_beyond_the_budget_is_not_begun(relays: Relays, hurried: Clock) -> None:
+def test_wait_beyond_the_budget_is_not_begun(relays: Relays) -> None:
     account = relays(2, faults=["PATCH */1 status=429 retry-after=86400"])
-    account.apply(clock=hurried).expect(
+    account.apply().expect(
         7, out="relay-01 failed: not changed: PATCH /monitors/email-smtp/1: 429 Too Many Requests"
     )
     assert len(account.patches()) == 2
@@ -61,11 +68,9 @@ def test_wait_beyond_the_budget_is_not_begun(relays: Relays, hurried: Clock) -> 
 @pytest.mark.parametrize(
     ("what", "status"), [("GET /monitors", 502), ("PATCH *", 503), ("PATCH *", 504)]
 )
-def test_two_failures_and_then_success(
-    what: str, status: int, relays: Relays, hurried: Clock
-) -> None:
+def test_two_failures_and_then_success(what: str, status: int, relays: Relays) -> None:
     account = relays(1, faults=[f"{what} status={status} retry-after=0 times=2"])
-    done = account.apply(clock=hurried).expect(0)
+    done = account.apply().expect(0)
     assert done.err.count("trying again") == 2
     method = what.partition(" ")[0]
     answers = [entry["status"] for entry in account.requests(method)]
@@ -76,11 +81,9 @@ def test_two_failures_and_then_success(
 @pytest.mark.parametrize(
     "effect", ["drop=before", "drop=after", "body=truncated", "delay=0.2 status=504 retry-after=0"]
 )
-def test_patch_without_a_usable_answer_is_sent_again(
-    effect: str, relays: Relays, hurried: Clock
-) -> None:
+def test_patch_without_a_usable_answer_is_sent_again(effect: str, relays: Relays) -> None:
     account = relays(3, faults=[f"PATCH */1 {effect} times=1"])
-    account.apply(clock=hurried).expect(0, out="3 changed")
+    account.apply().expect(0, out="3 changed")
     assert sorted(path for path, _ in account.patches()) == [
         f"/monitors/email-smtp/{number}" for number in (1, 1, 2, 3)
     ]
@@ -88,28 +91,24 @@ def test_patch_without_a_usable_answer_is_sent_again(
 
 
 @pytest.mark.parametrize("effect", ["drop=before", "body=truncated"])
-def test_read_without_a_usable_answer_is_sent_again(
-    effect: str, relays: Relays, hurried: Clock
-) -> None:
+def test_read_without_a_usable_answer_is_sent_again(effect: str, relays: Relays) -> None:
     account = relays(1, faults=[f"GET /monitors {effect} times=1"])
-    account.run("plan", clock=hurried).expect(0)
+    account.run("plan").expect(0)
     assert account.calls() == [_LOGIN, _READ, _READ]
 
 
 @pytest.mark.parametrize("effect", ["body=html", "body=html status=500", "body=html status=201"])
-def test_answer_that_makes_no_sense_is_settled_by_reading(
-    effect: str, relays: Relays, hurried: Clock
-) -> None:
+def test_answer_that_makes_no_sense_is_settled_by_reading(effect: str, relays: Relays) -> None:
     account = relays(1, faults=[f"PATCH * {effect}"])
-    done = account.apply("--json", clock=hurried).expect(0)
+    done = account.apply("--json").expect(0)
     assert done.json["summary"]["done"] == 1
     assert account.calls() == [_LOGIN, _READ, f"PATCH {_FIRST[0]}", _READ]
 
 
-def test_only_what_alertsite_has_afterwards_is_done(relays: Relays, hurried: Clock) -> None:
+def test_only_what_alertsite_has_afterwards_is_done(relays: Relays) -> None:
     rules = ["PATCH */1 status=200", "PATCH */2 status=500"]
     account = relays(3, faults=rules)
-    done = account.apply(clock=hurried)
+    done = account.apply()
     assert done.code == 7
     assert "! email-smtp/relay-01 not kept" in done.out
     assert "(monitors/fleet.yaml:1)" in done.out
@@ -166,21 +165,16 @@ def test_live_number_with_too_many_digits_is_no_bug(workspace: Workspace, sandbo
 _SHORT = {"RECONCILER_DEADLINE": "0.6s"}
 
 
-@pytest.fixture
-def lock(workspace: Workspace) -> Path:
-    return workspace.root / ".reconciler" / "state.json.lock"
-
-
 # deadline
 
 
-def test_list_that_trickles_ends_the_run_and_frees_the_lock(lock: Path, relays: Relays) -> None:
+def test_list_that_trickles_ends_the_run_and_frees_the_lock(kept: Path, relays: Relays) -> None:
     account = relays(3, faults=["GET /monitors body=trickle times=1"])
     done = account.apply(env=_SHORT)
     assert done.code == 6
     assert "Error: GET /monitors: no complete response within 0.6 s\n" in done.err
     assert "allow more time with deadline in reconciler.toml (RECONCILER_DEADLINE)." in done.err
-    assert not lock.exists()
+    assert not kept.with_name("state.json.lock").exists()
     assert account.apply().code == 0
 
 
@@ -222,30 +216,17 @@ def test_login_is_sent_once_whatever_is_answered(status: int, relays: Relays) ->
     assert account.calls() == [_LOGIN]
 
 
-@pytest.fixture
-def new(workspace: Workspace) -> Callable[..., None]:
-    """Writes manifests of so many new monitors, new-1, new-2, …"""
-
-    def write(count: int, **fields: Any) -> None:
-        numbers = range(1, count + 1)
-        texts = [
-            manifest(_SMTP, f"new-{number}", name=f"New {number}", **fields) for number in numbers
-        ]
-        workspace.write("new.yaml", "---\n".join(texts))
-
-    return write
-
-
 class TestLists:
-    WORLDS = (
-        "offset=ignored",
-        "offset=page",
-        "offset=ignored,count=page",
-        "short=20",
-        "offset=page,count=page",
+    @pytest.mark.parametrize(
+        "world",
+        [
+            "offset=ignored",
+            "offset=page",
+            "short=20",
+            "offset=ignored,count=page",
+            "offset=page,count=page",
+        ],
     )
-
-    @pytest.mark.parametrize("world", WORLDS)
     def test_one_that_is_not_whole_lets_nothing_be_made_or_forgotten(
         self, world: str, workspace: Workspace, sandbox: Sandbox
     ) -> None:
@@ -300,10 +281,9 @@ class TestLists:
 
     @pytest.mark.parametrize("count", [3, 10])
     def test_one_that_lags_doubles_nothing_however_often_it_is_asked(
-        self, count: int, new: Callable[..., None], sandbox: Sandbox
+        self, count: int, creating: Sandbox
     ) -> None:
-        new(count)
-        account = sandbox(world=parse_world("lag=60"))
+        account = creating(count, world=parse_world("lag=60"))
         for _ in range(3):
             done = account.apply().expect(0)
         assert "read by id" in done.out

@@ -17,14 +17,7 @@ LOST = (httpx.RemoteProtocolError, httpx.ReadError)
     [
         (
             "PATCH /monitors/email-smtp/* status=503 times=2 skip=1 retry-after=1",
-            Fault(
-                "PATCH",
-                "/monitors/email-smtp/*",
-                status=503,
-                times=2,
-                skip=1,
-                retry_after="1",
-            ),
+            Fault("PATCH", "/monitors/email-smtp/*", status=503, times=2, skip=1, retry_after="1"),
         ),
         ("* * delay=0.25", Fault("*", "*", delay=0.25)),
         ("post /monitors/* drop=after", Fault("POST", "/monitors/*", drop="after")),

@@ -29,8 +29,7 @@ def test_a_kind_is_what_its_schema_says(kind: MonitorKind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "stored"),
-    [(587, 587), ("587", 587), ("-1", -1), ("", ""), (587.0, 587), (None, None)],
+    ("sent", "stored"), [(587, 587), ("587", 587), ("-1", -1), ("", ""), (587.0, 587), (None, None)]
 )
 def test_an_integer_is_stored_as_one(kind: MonitorKind, sent: Any, stored: Any) -> None:
     values = read_edit(kind, {"port": sent}, strict=True).values
@@ -172,9 +171,7 @@ _JSON = st.recursive(
     strict=st.booleans(),
 )
 def test_any_json_is_read_or_refused_by_name(
-    kind: MonitorKind,
-    body: dict[str, Any],
-    strict: bool,
+    kind: MonitorKind, body: dict[str, Any], strict: bool
 ) -> None:
     reading = read_edit(kind, body, strict=strict)
     refused = {name for error in reading.errors for name in error["fields"]}

@@ -267,10 +267,7 @@ class TestBlocking:
 
         def run(number: int) -> bool:
             barrier.wait()
-            with (
-                suppress(LockedError),
-                holding(open_store(store.location), run=f"run-{number}"),
-            ):
+            with suppress(LockedError), holding(open_store(store.location), run=f"run-{number}"):
                 assert inside.acquire(blocking=False)
                 barrier.wait()
                 return True
@@ -362,10 +359,7 @@ class TestKeeping:
         [
             (lambda store: break_lock(store, "run-2"), "someone released it"),
             (lambda store: put(store, b"{}"), "someone overwrote it"),
-            (
-                lambda store: put(store, lease("run-3").encoded()),
-                "run run-3 (ann on there, since ",
-            ),
+            (lambda store: put(store, lease("run-3").encoded()), "run run-3 (ann on there, since "),
         ],
     )
     def test_a_loss_is_told_once(

@@ -364,9 +364,8 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     chosen = (*BOTH, "--auto-approve")
     assert accounts("apply", *chosen).code == 0
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
-    refused = accounts("apply", *chosen)
-    assert refused.code == 5
-    assert "2 of 4 monitors in all accounts would lose monitoring (good 1, other 1)" in refused.err
+    said = "2 of 4 monitors in all accounts would lose monitoring (good 1, other 1)"
+    accounts("apply", *chosen).expect(5, err=said)
     assert not accounts.good.requests("PATCH")
     assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
 
@@ -419,9 +418,8 @@ def test_the_budget_of_the_fleet_counts_over_attempts(accounts: Fleet) -> None:
 def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
     accounts: Fleet, option: str
 ) -> None:
-    done = accounts("apply", "--all-accounts", option, "", "--auto-approve")
-    assert done.code == 64
-    assert f"{option} is empty" in done.err
+    said = f"{option} is empty"
+    accounts("apply", "--all-accounts", option, "", "--auto-approve").expect(64, err=said)
     assert accounts.good.requests() == []
 
 
@@ -677,13 +675,11 @@ def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
     accounts.workspace.settings(settings)
     for path in (accounts.workspace.root / "monitors").rglob("*.yaml"):
         path.unlink()
-    staged = accounts("import", "-a", "good", "--into", "staging/{account}")
-    assert staged.code == 0
-    assert "Plan after import: no changes. 2 unchanged." in staged.out
+    said = "Plan after import: no changes. 2 unchanged."
+    staged = accounts("import", "-a", "good", "--into", "staging/{account}").expect(0, out=said)
     assert "move the new files into the manifest folder first" in staged.err + staged.out
-    refused = accounts("import", *BOTH, "--into", "staging")
-    assert refused.code == 64
-    assert "several accounts cannot share staging" in refused.err
+    said = "several accounts cannot share staging"
+    accounts("import", *BOTH, "--into", "staging").expect(64, err=said)
 
 
 def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) -> None:
@@ -731,23 +727,20 @@ def test_an_account_without_its_folder_is_told_where_its_manifests_belong(accoun
     root = accounts.workspace.root
     shutil.rmtree(root / "monitors" / "other")
     for command in ("validate", "plan"):
-        done = accounts(command, "-a", "other")
-        assert done.code == 3
-        assert "Put the manifests of the account other there" in done.err
+        said = "Put the manifests of the account other there"
+        accounts(command, "-a", "other").expect(3, err=said)
 
 
 def test_a_login_that_is_not_there_is_asked_for_by_its_source(accounts: Fleet) -> None:
-    done = accounts("plan", "-a", "good", env={"LOGIN_NAME": ""})
-    assert done.code == 3
-    assert "It comes from env:LOGIN_NAME: set that" in done.err
+    said = "It comes from env:LOGIN_NAME: set that"
+    accounts("plan", "-a", "good", env={"LOGIN_NAME": ""}).expect(3, err=said)
 
 
 def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace, run: Run) -> None:
     tables = [f'[accounts.a{number:02}]\ntoken = {{env = "TOKEN"}}\n' for number in range(60)]
     workspace.settings("".join(tables))
-    done = run("why", "email-smtp/a")
-    assert done.code == 64
-    assert "there are 60 accounts, but this command uses only one\n" in done.err
+    said = "there are 60 accounts, but this command uses only one\n"
+    done = run("why", "email-smtp/a").expect(64, err=said)
     assert done.err.endswith(", a18, a19 and 40 more\n")
 
 

@@ -138,9 +138,8 @@ def test_the_project_sets_the_budget(begin: Relays, workspace: Workspace) -> Non
     project.write_text("[budget]\nmonitors = 20\npercent = 30\n")
     assert "and the budget is 3" in account.run(*_PRUNE).err
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
-    done = account.run(*_PRUNE)
-    assert done.code == 5
-    assert "reconciler.toml now allows 4, but a raised limit takes effect only" in done.err
+    said = "reconciler.toml now allows 4, but a raised limit takes effect only"
+    account.run(*_PRUNE).expect(5, err=said)
     assert account.apply().code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in account.run("plan", "--prune").out
     assert account.run(*_PRUNE).code == 0
@@ -317,9 +316,8 @@ def test_a_name_that_moves_to_another_host(begin: Relays, workspace: Workspace) 
 def test_eight_of_nine(begin: Relays, workspace: Workspace) -> None:
     account = begin(9)
     remove(workspace, range(1, 9))
-    done = account.run(*_PRUNE)
-    assert done.code == 5
-    assert "8 of 9 monitors would lose monitoring (8 deleted), and the budget is 2" in done.err
+    said = "8 of 9 monitors would lose monitoring (8 deleted), and the budget is 2"
+    account.run(*_PRUNE).expect(5, err=said)
     kept = [word for number in range(2, 9) for word in ("--keep", f"email-smtp/m{number}")]
     assert account.run(*_PRUNE, *kept).code == 0  # one may always be lost
     assert len(account.requests("DELETE")) == len(account.writes()) == 1
@@ -331,9 +329,8 @@ def test_orphans_do_not_make_the_fleet_larger(begin: Relays, workspace: Workspac
     for number in range(1, 5):
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
-    done = account.apply()
-    assert done.code == 5
-    assert "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1" in done.err
+    said = "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1"
+    account.apply().expect(5, err=said)
 
 
 def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
@@ -350,9 +347,8 @@ def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
     write(10, 0)
     assert account.apply().code == 0
     write(40, 10)
-    done = account.apply()
-    assert done.code == 5
-    assert "10 of 10 monitors would lose monitoring (10 disabled), and the budget is 3" in done.err
+    said = "10 of 10 monitors would lose monitoring (10 disabled), and the budget is 3"
+    account.apply().expect(5, err=said)
     assert account.writes() == []
 
 
@@ -439,9 +435,8 @@ def test_a_ceiling_that_the_repository_cannot_raise(begin: Relays, workspace: Wo
         in account.run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
     )
     assert account.run(*_PRUNE).code == 0
-    broken = account.run("plan", env={"RECONCILER_BUDGET": ""})
-    assert broken.code == 3
-    assert "RECONCILER_BUDGET is '', which is not a budget" in broken.err
+    said = "RECONCILER_BUDGET is '', which is not a budget"
+    account.run("plan", env={"RECONCILER_BUDGET": ""}).expect(3, err=said)
 
 
 def test_what_was_deleted_outside_git_counts(workspace: Workspace, sandbox: Sandbox) -> None:
@@ -451,9 +446,8 @@ def test_what_was_deleted_outside_git_counts(workspace: Workspace, sandbox: Sand
     assert account.apply().code == 0
     for item in account.monitors()[:2]:
         account.delete(item["id"])
-    done = account.apply()
-    assert done.code == 5
-    assert "2 of 5 monitors would lose monitoring (2 vanished), and the budget is 1" in done.err
+    said = "2 of 5 monitors would lose monitoring (2 vanished), and the budget is 1"
+    account.apply().expect(5, err=said)
     assert account.apply("--allow-loss", "2").code == 0
 
 
@@ -463,9 +457,8 @@ def test_a_field_that_leaves_git_while_it_is_off(begin: Relays, workspace: Works
         account.edit("email-smtp", number, enabled=False)
         path = workspace.root / "monitors" / f"m{number}.yaml"
         path.write_text(path.read_text().replace("  enabled: true\n", ""))
-    done = account.apply()
-    assert done.code == 5
-    assert "3 of 6 monitors would lose monitoring (3 released), and the budget is 1" in done.err
+    said = "3 of 6 monitors would lose monitoring (3 released), and the budget is 1"
+    account.apply().expect(5, err=said)
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
@@ -476,9 +469,8 @@ def test_a_typing_error_in_what_is_to_be_kept(
     remove(workspace, range(1, 2))
     flags = ("--auto-approve",) if command == "apply" else ()
     for wrong in ("email-smtp/m11", "email-smtp/n*"):
-        done = account.run(command, *flags, "--prune", "--keep", wrong)
-        assert done.code == 64
-        assert f"--keep {wrong} matches no record and no manifest" in done.err
+        said = f"--keep {wrong} matches no record and no manifest"
+        done = account.run(command, *flags, "--prune", "--keep", wrong).expect(64, err=said)
     assert (
         "did you mean email-smtp/m1?"
         in account.run(command, *flags, "--prune", "--keep", "email-smtp/m11").err

@@ -184,9 +184,8 @@ def test_one_alike_is_refused_until_it_is_adopted(workspace: Workspace, sandbox:
     assert [item["code"] for item in account.run("plan", "--json").json["refusals"]] == ["not-ours"]
     assert account.patches() == []
 
-    adopted = account.apply("--adopt")
-    assert adopted.code == 0
-    assert "  = email-smtp/one (id 5) adopted: bound to this monitor from now on\n" in adopted.out
+    said = "  = email-smtp/one (id 5) adopted: bound to this monitor from now on\n"
+    account.apply("--adopt").expect(0, out=said)
     assert account.patches() == [("/monitors/email-smtp/5", {"port": 587})]
     assert account.creates() == []
     again = account.run("plan", "--detailed-exitcode").expect(0)
@@ -252,9 +251,8 @@ def test_deleted_outside_git(workspace: Workspace, sandbox: Sandbox) -> None:
     assert account.apply("--target", "*/one").code == 0
     assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 2}
     workspace.replace("two.yaml", "  id: 2\n", "")
-    last = account.apply()
-    assert last.code == 0
-    assert "email-smtp/two (monitors/two.yaml:1): deleted outside Git, created again" in last.out
+    said = "email-smtp/two (monitors/two.yaml:1): deleted outside Git, created again"
+    account.apply().expect(0, out=said)
     assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 100003}
     assert "No changes. 2 unchanged." in account.run("plan").out
 
@@ -349,9 +347,8 @@ def test_lost_create_with_a_double_is_not_guessed(workspace: Workspace, sandbox:
     assert account.apply().code == 7
     host = account.live(100001)["hostname"]
     account.create("email-smtp", name="One", hostname=host, note="by hand")
-    done = account.apply()
-    assert done.code == 5
-    assert "several monitors of the kind email-smtp named 'One': 100001, 100002" in done.out
+    said = "several monitors of the kind email-smtp named 'One': 100001, 100002"
+    account.apply().expect(5, out=said)
     workspace.replace("one.yaml", "name: one\n", "name: one\n  id: 100001\n")
     assert account.apply().code == 0
     assert _ids(workspace) == {"email-smtp/one": 100001}
@@ -823,9 +820,8 @@ class TestCreates:
         )
         assert account.apply().code == 0
         workspace.write("a.yaml", manifest(_SMTP, "mail", name="Mail"))
-        done = account.apply("--prune")
-        assert done.code == 6
-        assert "monitors are only retired when all other changes are done" in done.out
+        said = "monitors are only retired when all other changes are done"
+        account.apply("--prune").expect(6, out=said)
         assert account.requests("DELETE") == []
         calls = account.calls()
         post = max(index for index, call in enumerate(calls) if call.startswith("POST /monitors/"))

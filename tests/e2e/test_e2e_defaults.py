@@ -78,9 +78,8 @@ def test_a_new_monitor_gets_them_and_its_id_is_written_into_its_own_file(
 ) -> None:
     workspace.write("deep/d.yaml", relay("d", None))
     before = workspace.read("_defaults.yaml")
-    done = account.apply("--write-ids", "--target", "email-smtp/d")
-    assert done.code == 0
-    assert 'hostname: "mail.example.com" (default, monitors/_defaults.yaml:5:3)' in done.out
+    said = 'hostname: "mail.example.com" (default, monitors/_defaults.yaml:5:3)'
+    account.apply("--write-ids", "--target", "email-smtp/d").expect(0, out=said)
     (created,) = [entry for entry in account.requests("POST") if entry["path"] != "/access-tokens"]
     assert created["body"] == {
         "billing_plancode": "UBM - A/A",

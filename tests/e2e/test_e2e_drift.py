@@ -70,9 +70,8 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
     assert [field["field"] for field in third["fields"]] == ["x"]
     assert two["fields"][1] == {"field": "port", "applied": 587, "live": 465}
 
-    chosen = three.run("drift", "--target", "email-smtp/t*")
-    assert chosen.code == 2
-    assert "\nDrift: 2 of 2 monitors not as last applied.\n" in chosen.out
+    said = "\nDrift: 2 of 2 monitors not as last applied.\n"
+    three.run("drift", "--target", "email-smtp/t*").expect(2, out=said)
     gone = "GET /monitors/1"  # that it is gone is asked of AlertSite, not concluded from a list
     assert three.calls()[calls:] == [_LOGIN, _READ, gone] * 3
     assert files(workspace.root) == before
@@ -80,9 +79,8 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
 
 @pytest.mark.parametrize("target", ["email-smtp/nobody", "team=mail", "one"])
 def test_drift_of_nothing_is_no_good_news(target: str, three: Account) -> None:
-    done = three.run("drift", "--target", "*/one", "--target", target)
-    assert done.code == 64
-    assert f"--target {target} matches no record" in done.err
+    said = f"--target {target} matches no record"
+    done = three.run("drift", "--target", "*/one", "--target", target).expect(64, err=said)
     assert done.out == ""
 
 
@@ -309,9 +307,8 @@ class TestSeen:
         workspace.describe(_SMTP, "one", 5, port=587)
         assert account.apply().code == 7
         workspace.describe(_SMTP, "one", 5, port=25)
-        done = account.apply()
-        assert done.code == 0
-        assert "port: 25 (sent again: 587 was sent last and may not show yet)\n" in done.out
+        said = "port: 25 (sent again: 587 was sent last and may not show yet)\n"
+        account.apply().expect(0, out=said)
         assert [body for _, body in account.patches()] == [{"port": 587}, {"port": 25}]
         assert account.run("plan").out == "No changes. 1 unchanged.\n"
 

@@ -64,9 +64,8 @@ def test_half_a_login_names_what_is_missing(
 
 
 def test_url_alone_is_not_enough(account: Account, run: Run) -> None:
-    done = run("plan", env={"ALERTSITE_URL": account.url})
-    assert done.code == 3
-    assert "ALERTSITE_USERNAME and ALERTSITE_PASSWORD" in done.err
+    said = "ALERTSITE_USERNAME and ALERTSITE_PASSWORD"
+    run("plan", env={"ALERTSITE_URL": account.url}).expect(3, err=said)
     assert account.calls() == []
 
 
@@ -101,9 +100,8 @@ def test_missing_file_is_named(name: str, account: Account, run: Run) -> None:
 
 
 def test_variable_and_its_file_contradict(account: Account) -> None:
-    done = account.run("plan", env={"ALERTSITE_PASSWORD_FILE": "/dev/null"})
-    assert done.code == 3
-    assert "ALERTSITE_PASSWORD and ALERTSITE_PASSWORD_FILE are both set" in done.err
+    said = "ALERTSITE_PASSWORD and ALERTSITE_PASSWORD_FILE are both set"
+    account.run("plan", env={"ALERTSITE_PASSWORD_FILE": "/dev/null"}).expect(3, err=said)
     assert account.calls() == []
 
 
@@ -156,9 +154,8 @@ def test_url_that_cannot_be_meant(url: str, fleet: Fleet, run: Run) -> None:
 def test_a_proxy_whose_name_is_none(fleet: Fleet, run: Run, hurried: Clock) -> None:
     fleet(1)
     env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1"}
-    done = run("plan", env=env, clock=hurried)
-    assert done.code == 6
-    assert "the proxy a..b:1 cannot be reached: the name of the host is not valid" in done.err
+    said = "the proxy a..b:1 cannot be reached: the name of the host is not valid"
+    run("plan", env=env, clock=hurried).expect(6, err=said)
 
 
 @pytest.mark.parametrize(

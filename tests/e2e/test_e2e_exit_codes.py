@@ -140,9 +140,8 @@ def test_nobody_listens(closed_port: int, fleet: Fleet, run: Run, hurried: Clock
     fleet(1)
     url = f"http://127.0.0.1:{closed_port}/api/v3"
     env = {"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32}
-    done = run("plan", env=env, clock=hurried)
-    assert done.code == 6
-    assert f"\nError: {url} cannot be reached: Connection refused\n" in done.err
+    said = f"\nError: {url} cannot be reached: Connection refused\n"
+    done = run("plan", env=env, clock=hurried).expect(6, err=said)
     assert done.err.count("trying again") == 4
     assert "(attempt 1 of 5 failed)" in done.err
     assert done.out == ""

@@ -27,9 +27,8 @@ class TestSchema:
         assert done.out == (_SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
 
     def test_another_is_not_known(self, run: Run) -> None:
-        done = run("schema", "email-smpt")
-        assert done.code == 64
-        assert "there is no schema email-smpt; did you mean email-smtp?" in done.err
+        said = "there is no schema email-smpt; did you mean email-smtp?"
+        run("schema", "email-smpt").expect(64, err=said)
 
 
 class TestExplain:

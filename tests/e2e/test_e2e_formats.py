@@ -18,9 +18,8 @@ def account(relays: Relays) -> Account:
 
 
 def test_a_file_beside_the_text(account: Account, workspace: Workspace) -> None:
-    done = account.run("plan", "--format", "json=plan.json")
-    assert done.code == 0
-    assert "Plan: 0 to add, 2 to change, 0 to destroy." in done.out
+    said = "Plan: 0 to add, 2 to change, 0 to destroy."
+    account.run("plan", "--format", "json=plan.json").expect(0, out=said)
     plan = json.loads((workspace.root / "plan.json").read_text())
     assert plan == account.run("plan", "--format", "json").json
     assert plan == account.run("plan", "--json").json

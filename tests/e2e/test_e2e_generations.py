@@ -168,9 +168,8 @@ def test_what_cannot_be_told_is_permitted_and_said(
 
     plain = tmp_path / "plain"
     (workspace.root / "monitors").rename(plain)
-    done = account.apply("--state", state, "--manifests", str(plain))
-    assert done.code == 0
-    assert "The manifests are in no commit" in done.err
+    said = "The manifests are in no commit"
+    account.apply("--state", state, "--manifests", str(plain)).expect(0, err=said)
 
 
 def test_a_saved_plan_knows_its_commit(
@@ -254,9 +253,8 @@ def test_the_older_of_two_pipelines_that_finishes_last_does_nothing(
     assert pipelines.account.ports() == {1: 465, 2: 2525}
 
     for late in (("p.json",), ("--auto-approve",), ("p.json", "--allow-different-manifests")):
-        done = pipelines.run(old, "apply", *late)
-        assert done.code == 5
-        assert f"{first[:12]} is older than {second[:12]}" in done.err
+        said = f"{first[:12]} is older than {second[:12]}"
+        pipelines.run(old, "apply", *late).expect(5, err=said)
     assert pipelines.account.ports() == {1: 465, 2: 2525}
     assert len(pipelines.account.requests("PATCH")) == 2
     assert pipelines.run(new, "plan", "--detailed-exitcode").code == 0

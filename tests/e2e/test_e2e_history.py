@@ -180,9 +180,8 @@ def test_a_plan_of_an_undo_is_saved_and_applied_once(changed: tuple[Fleet, str])
     assert fleet.account.live(1)["timeout"] == 30
     assert fleet.history()[0]["undoes"] == run
     fleet.apply("--allow-loss", "1")
-    again = fleet.run("apply", "back.json", "--allow-loss", "1")
-    assert again.code == 5
-    assert "this plan was already applied completely" in again.err
+    said = "this plan was already applied completely"
+    fleet.run("apply", "back.json", "--allow-loss", "1").expect(5, err=said)
 
 
 def test_what_moves_between_the_plan_and_its_application_is_refused(
@@ -191,25 +190,22 @@ def test_what_moves_between_the_plan_and_its_application_is_refused(
     fleet, run = changed
     fleet.run("undo", run, "--out", "back.json")
     fleet.account.edit("email-smtp", 1, port=465)
-    done = fleet.run("apply", "back.json", "--allow-loss", "1")
-    assert done.code == 5, done.text
-    assert "port has changed since the run" in done.text
+    said = "port has changed since the run"
+    fleet.run("apply", "back.json", "--allow-loss", "1").expect(5, text=said)
     assert fleet.account.ports() == {1: 465}
 
 
 def test_without_approval_nothing_is_taken_back(changed: tuple[Fleet, str]) -> None:
     fleet, run = changed
-    done = fleet.run("undo", run, "--allow-loss", "1")
-    assert done.code == 5
-    assert "nothing was applied: approval is required" in done.err
+    said = "nothing was applied: approval is required"
+    fleet.run("undo", run, "--allow-loss", "1").expect(5, err=said)
     assert fleet.account.ports() == {1: 587}
 
 
 def test_the_budget_holds_and_is_of_the_whole_fleet(changed: tuple[Fleet, str]) -> None:
     fleet, run = changed
-    done = fleet.run("undo", run, "--auto-approve", env={"RECONCILER_BUDGET": "0"})
-    assert done.code == 5, done.text
-    assert "RECONCILER_BUDGET" in done.err
+    said = "RECONCILER_BUDGET"
+    fleet.run("undo", run, "--auto-approve", env={"RECONCILER_BUDGET": "0"}).expect(5, err=said)
     assert fleet.account.ports() == {1: 587}
 
 

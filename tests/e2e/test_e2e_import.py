@@ -69,14 +69,12 @@ def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
 def test_nothing_is_overwritten(workspace: Workspace, account: Account) -> None:
     workspace.write("email-smtp/buro-munchen-smtp.yaml", manifest("email-smtp", "mine", 7))
     before = files(workspace)
-    done = account.run("import")
-    assert done.code == 5
-    assert "existing files: monitors/email-smtp/buro-munchen-smtp.yaml" in done.err
+    said = "existing files: monitors/email-smtp/buro-munchen-smtp.yaml"
+    account.run("import").expect(5, err=said)
     assert files(workspace) == before
 
-    done = account.run("import", "--merge")
-    assert done.code == 0
-    assert "Imported 40 monitors into 40 files below monitors.\nNo defaults were" in done.out
+    said = "Imported 40 monitors into 40 files below monitors.\nNo defaults were"
+    account.run("import", "--merge").expect(0, out=said)
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
@@ -212,9 +210,8 @@ def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
 
 
 def test_some_by_id_and_by_name(workspace: Workspace, account: Account) -> None:
-    done = account.run("import", "200005", "buro*")
-    assert done.code == 0
-    assert "Imported 2 monitors into 2 files below monitors." in done.out
+    said = "Imported 2 monitors into 2 files below monitors."
+    account.run("import", "200005", "buro*").expect(0, out=said)
     assert len(files(workspace)) == 2
     assert account.run("plan", "--detailed-exitcode").code == 0
     again = account.run("import", "200005", "200006")
@@ -255,9 +252,8 @@ def test_what_would_be_described_twice_is_refused(workspace: Workspace, account:
     assert account.run("import", "--no-defaults").code == 0
     before = files(workspace)
     for into in (["--into", "monitors/staged"], ["--manifests", "monitors/a/b"]):
-        done = account.run("import", *into)
-        assert done.code == 5
-        assert "40 of the monitors already have manifests, such as" in done.err
+        said = "40 of the monitors already have manifests, such as"
+        account.run("import", *into).expect(5, err=said)
     assert files(workspace) == before
 
 
@@ -336,9 +332,8 @@ def test_the_folder_of_an_account_need_not_exist(
     )
     env = {"NAME": account.env["ALERTSITE_USERNAME"], "PASS": account.env["ALERTSITE_PASSWORD"]}
     for command in ("plan", "validate"):
-        done = run(command, "-a", "apac", env=env)
-        assert (done.code, "no such file or folder" in done.err) == (3, True)
-        assert "reconciler import -a apac\n" in done.err
+        said = ("no such file or folder", "reconciler import -a apac\n")
+        done = run(command, "-a", "apac", env=env).expect(3, err=said)
     done = run("import", "-a", "apac", env=env)
     assert f"Imported {len(others) + (not shared)} monitors into" in done.out, done.text
     assert "below monitors/apac.\n" in done.out

@@ -202,9 +202,8 @@ def test_a_state_that_does_not_know_what_was_there(workspace: Workspace, account
     check(state, "state")
     assert state.pop("unmanaged") == [3]
     workspace.kept.write_text(json.dumps(state), encoding="utf-8")
-    done = account.run("drift", "--unmanaged")
-    assert done.code == 8
-    assert "does not list the monitors that had no manifest" in done.err
+    said = "does not list the monitors that had no manifest"
+    account.run("drift", "--unmanaged").expect(8, err=said)
 
 
 def test_an_id_is_explained(account: Account) -> None:
@@ -219,7 +218,6 @@ def test_an_id_is_explained(account: Account) -> None:
     )
     assert account.run("explain", "location").out == "72  Boston (MA)  1 monitor\n"
     assert account.run("explain", "property").out == "No monitor has one.\n"
-    done = account.run("explain", "location", "73")
-    assert done.code == 64
-    assert "no monitor of the account has the location 73" in done.err
+    said = "no monitor of the account has the location 73"
+    account.run("explain", "location", "73").expect(64, err=said)
     assert account.run("explain", "email-smtp", "73").code == 64

@@ -522,9 +522,8 @@ class TestSharedLogin:
     def test_what_both_would_create_is_created_by_none(self, shared: Pair) -> None:
         for name in BOTH:
             self.relay(shared, name, None, 26)
-        done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
-        assert done.code == 5, done.text
-        assert "both accounts have the same login" in done.text
+        said = "both accounts have the same login"
+        shared("apply", "--all-accounts", "--auto-approve", env=self.SAME).expect(5, text=said)
         assert shared.north.names() == []
 
     def test_one_file_behind_two_links_is_refused(self, shared: Pair) -> None:
@@ -533,9 +532,8 @@ class TestSharedLogin:
         for name in BOTH:
             (root / "monitors" / name).mkdir(exist_ok=True)
             (root / "monitors" / name / "relay.yaml").symlink_to("../../relay.yaml")
-        done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
-        assert done.code == 3, done.text
-        assert "shared-file: this file is also a manifest of the account" in done.text
+        said = "shared-file: this file is also a manifest of the account"
+        shared("apply", "--all-accounts", "--auto-approve", env=self.SAME).expect(3, text=said)
         assert shared.north.names() == []
         assert shared("apply", "--all-accounts", "--auto-approve").code == 0
 

@@ -292,9 +292,8 @@ def test_nothing_moves_through_a_linked_folder(
     (outside / "x.yaml").write_text(TWO)
     (workspace.root / "monitors" / "link").symlink_to(outside)
     before = names(workspace.root)
-    done = run("mv", f"monitors/{source}.yaml", f"monitors/{target}.yaml")
-    assert done.code == 3
-    assert "monitors/link:1:1: unreadable: " in done.err
+    said = "monitors/link:1:1: unreadable: "
+    run("mv", f"monitors/{source}.yaml", f"monitors/{target}.yaml").expect(3, err=said)
     assert names(workspace.root) == before
     assert account.run("plan").code == 3
 
@@ -302,7 +301,6 @@ def test_nothing_moves_through_a_linked_folder(
 @pytest.mark.usefixtures("account")
 def test_a_name_that_is_no_folder_is_not_made_one(run: Run, workspace: Workspace) -> None:
     before = names(workspace.root)
-    done = run("mv", "monitors/old/two.yaml", "monitors/old/three")
-    assert done.code == 64
-    assert "monitors/old/three is not named *.yaml" in done.err
+    said = "monitors/old/three is not named *.yaml"
+    run("mv", "monitors/old/two.yaml", "monitors/old/three").expect(64, err=said)
     assert names(workspace.root) == before

@@ -197,10 +197,8 @@ def test_create_that_trickles_is_sent_once_and_found_by_looking(
 def test_largest_list(fleet: Fleet, sandbox: Sandbox) -> None:
     first, *others = fleet(3)
     account = sandbox(first | {"note": "x" * 2**20}, *others)
-    done = account.run("plan", env={"RECONCILER_LARGEST_LIST": "1MiB"})
-    assert done.code == 6
-    assert "GET /monitors returned a response with more than 1 MiB" in done.err
-    assert "(RECONCILER_LARGEST_LIST)" in done.err
+    said = ("GET /monitors returned a response with more than 1 MiB", "(RECONCILER_LARGEST_LIST)")
+    account.run("plan", env={"RECONCILER_LARGEST_LIST": "1MiB"}).expect(6, err=said)
     assert account.run("plan", env={"RECONCILER_LARGEST_LIST": "2MiB"}).code == 0
 
 
@@ -210,9 +208,8 @@ def test_largest_list(fleet: Fleet, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_login_is_sent_once_whatever_is_answered(status: int, relays: Relays) -> None:
     account = relays(1, faults=[f"{_LOGIN} status={status} retry-after=0"])
-    done = account.apply()
-    assert done.code == 6
-    assert "reconciler tried the login only once, because AlertSite can lock users out." in done.err
+    said = "reconciler tried the login only once, because AlertSite can lock users out."
+    account.apply().expect(6, err=said)
     assert account.calls() == [_LOGIN]
 
 
@@ -264,9 +261,8 @@ class TestLists:
         assert account.apply().code == 0
         workspace.describe(_SMTP, "new", name="New")
         for _ in range(2):
-            done = account.apply()
-            assert done.code == 5
-            assert "list omits monitor 7, which exists, so it may omit one named 'New'" in done.out
+            said = "list omits monitor 7, which exists, so it may omit one named 'New'"
+            account.apply().expect(5, out=said)
         assert len(account.creates()) == 0
 
     @pytest.mark.parametrize("world", ["vanish=2", "vanish=2,count=none"])
@@ -300,9 +296,8 @@ class TestLists:
         for number in range(1, 5):
             account.delete(number)
         for command in (["plan"], [*_APPLY], ["drift"]):
-            done = account.run(*command)
-            assert done.code == 5
-            assert "only 2 of the 6 monitors in the state are in this account" in done.err
+            said = "only 2 of the 6 monitors in the state are in this account"
+            account.run(*command).expect(5, err=said)
         addresses = [f"email-smtp/relay-0{number}" for number in range(1, 5)]
         assert account.run("state", "rm", *addresses).code == 0
         assert "not in this account" not in account.run("plan").err

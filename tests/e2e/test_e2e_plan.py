@@ -474,9 +474,8 @@ def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
 
 
 def test_it_belongs_to_the_plan_and_not_to_a_file(sandbox: Sandbox) -> None:
-    done = sandbox().run("apply", "--edits-only", "plan.json")
-    assert done.code == 64
-    assert "have no effect on a saved plan" in done.err
+    said = "have no effect on a saved plan"
+    sandbox().run("apply", "--edits-only", "plan.json").expect(64, err=said)
 
 
 def test_several_accounts_approve_what_they_apply(

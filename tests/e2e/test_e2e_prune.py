@@ -86,9 +86,8 @@ class TestPruning:
             "- email-smtp/b (id 2): its manifest is gone\n      DELETE /monitors/2\n\n" in plan.out
         )
         assert "Coverage: 1 monitor loses monitoring (1 deleted); budget 2" in plan.out
-        done = fleet.run(*_PRUNE)
-        assert done.code == 0
-        assert "Apply complete! Resources: 0 added, 0 changed, 1 destroyed." in done.out
+        said = "Apply complete! Resources: 0 added, 0 changed, 1 destroyed."
+        fleet.run(*_PRUNE).expect(0, out=said)
         assert fleet.sent() == ["DELETE /monitors/2"]
         assert fleet.records().keys() == {"email-smtp/a"}
         again = fleet.run(*_PRUNE)
@@ -133,9 +132,8 @@ class TestPruning:
         fleet.remove("b", "c")
         fleet.run(*_PRUNE, "--target", "email-smtp/c").expect(0, out="1 destroyed")
         assert fleet.sent() == ["DELETE /monitors/3"]
-        nobody = fleet.run(*_PRUNE, "--target", "email-smtp/c")
-        assert nobody.code == 64
-        assert "matches no manifest and no orphan" in nobody.err
+        said = "matches no manifest and no orphan"
+        fleet.run(*_PRUNE, "--target", "email-smtp/c").expect(64, err=said)
 
     def test_deletes_come_last_and_one_by_one(self, fleet: Fleet) -> None:
         busy, most, lock = 0, 0, threading.Lock()
@@ -167,9 +165,8 @@ class TestPruning:
         fleet.begin("a", "b", "c", faults=(fault,))
         fleet.remove("b", "c")
         fleet.write("a", 1, port=587)
-        done = fleet.run(*_PRUNE)
-        assert done.code == 7
-        assert "email-smtp/b not started: monitors are only retired when all other" in done.out
+        said = "email-smtp/b not started: monitors are only retired when all other"
+        fleet.run(*_PRUNE).expect(7, out=said)
         assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
         assert fleet.records().keys() == {"email-smtp/a", "email-smtp/b", "email-smtp/c"}
         assert fleet.run(*_PRUNE).code == 0
@@ -225,9 +222,8 @@ class TestPruning:
         fleet.remove("a", "b", "c", "d")
         fleet.run(*_PRUNE, "--allow-empty").expect(0, out="4 destroyed")
         assert fleet.records() == {}
-        nothing = fleet.run("plan")
-        assert nothing.code == 3
-        assert "monitors: there are no manifests (*.yaml, *.yml) here, and the state" in nothing.err
+        said = "monitors: there are no manifests (*.yaml, *.yml) here, and the state"
+        fleet.run("plan").expect(3, err=said)
 
     def test_a_plan_without_manifests_says_what_apply_needs(self, fleet: Fleet) -> None:
         fleet.begin("a")
@@ -241,16 +237,14 @@ class TestPruning:
         done = fleet.run("plan")
         assert (done.code, done.err.endswith(warning)) == (0, True)
         assert "email-smtp/a (id 1) orphan: no manifest; left as it is\n" in done.out
-        refused = fleet.run(*_PRUNE)
-        assert refused.code == 5
-        assert "there are no manifests, but the state has 1 monitor: nothing" in refused.err
+        said = "there are no manifests, but the state has 1 monitor: nothing"
+        fleet.run(*_PRUNE).expect(5, err=said)
 
     def test_offline_a_plan_shows_the_same(self, fleet: Fleet) -> None:
         fleet.begin("a", "b")
         fleet.remove("b")
-        done = fleet.run("plan", "--offline", "--prune")
-        assert done.code == 0
-        assert "- email-smtp/b (id 2): its manifest is gone" in done.out
+        said = "- email-smtp/b (id 2): its manifest is gone"
+        fleet.run("plan", "--offline", "--prune").expect(0, out=said)
 
 
 class TestSavedPlans:
@@ -309,9 +303,8 @@ class TestLifecycle:
         assert fleet.run(*_PRUNE, "--keep", "email-smtp/a").code == 0
         assert fleet.sent() == ["DELETE /monitors/2"]
         assert fleet.run("state", "rm", "email-smtp/a").code == 0
-        done = fleet.run(*_PRUNE)
-        assert done.code == 0
-        assert "1 email monitor in AlertSite without a manifest: never touched." in done.out
+        said = "1 email monitor in AlertSite without a manifest: never touched."
+        fleet.run(*_PRUNE).expect(0, out=said)
         assert fleet.sent() == []
 
     def test_protection_is_lifted_by_applying_it_so(self, fleet: Fleet) -> None:
@@ -351,9 +344,8 @@ class TestLifecycle:
         assert fleet.account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 30})]
         assert "port" not in fleet.records()["email-smtp/a"]["fields"]
         fleet.workspace.replace("a.yaml", "field: port", "field: note")
-        done = fleet.run("validate", "--format", "github")
-        assert done.code == 3
-        assert "line=12,col=30,title=ignored-field::the manifest does not set note" in done.out
+        said = "line=12,col=30,title=ignored-field::the manifest does not set note"
+        fleet.run("validate", "--format", "github").expect(3, out=said)
 
     def test_after_its_day_it_is_compared_again_with_a_warning(self, fleet: Fleet) -> None:
         item = "{field: port, reason: a migration, until: 2026-01-01}"
@@ -491,10 +483,8 @@ class TestRenaming:
         fleet.begin("old")
         fleet.write("new", tail="")
         fleet.workspace.replace("new.yaml", "metadata:\n", "metadata:\n  previously: [old]\n")
-        done = fleet.run(*_APPLY)
-        assert done.code == 0
-        assert "+ email-smtp/new" in done.out
-        assert "email-smtp/new hint: metadata.previously (old) can be removed" in done.out
+        said = ("+ email-smtp/new", "email-smtp/new hint: metadata.previously (old) can be removed")
+        fleet.run(*_APPLY).expect(0, out=said)
         assert fleet.sent() == ["POST /monitors/email-smtp"]
 
 

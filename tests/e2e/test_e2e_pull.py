@@ -238,9 +238,8 @@ def test_targets(workspace: Workspace, applied: Account) -> None:
 def test_unset_fields(workspace: Workspace, applied: Account) -> None:
     applied.edit("email-smtp", 1, note="", alert_note=None, interval=None, mode="")
     applied.edit("email-imap", 2, folder=None)
-    done = applied.run("pull", "--auto-approve")
-    assert done.code == 0
-    assert "interval: 5 → (removed: AlertSite has none) (monitors/relay.yaml:14)" in done.out
+    said = "interval: 5 → (removed: AlertSite has none) (monitors/relay.yaml:14)"
+    applied.run("pull", "--auto-approve").expect(0, out=said)
     assert [line.strip("+ ") for line in added(workspace)] == [
         "folder: '' # the only one",
         'alert_note: ""',
@@ -306,9 +305,8 @@ def test_what_is_unset_does_not_fall_back_to_a_default(
     workspace.replace("others.yaml", old, f"{old}, interval: 15, {added_to}")
     assert applied.apply().code == 0
     applied.edit("email-imap", 2, interval=None, locations=[])
-    done = applied.run("pull", "email-imap/inbox", "--auto-approve")
-    assert done.code == 0
-    assert "interval: 15 → (the default at monitors/_defaults.yaml:1 is refused" in done.out
+    said = "interval: 15 → (the default at monitors/_defaults.yaml:1 is refused"
+    applied.run("pull", "email-imap/inbox", "--auto-approve").expect(0, out=said)
     text = workspace.read("others.yaml")
     assert "interval: {inherit: false}, locations: {inherit: false}" in text
     assert "No changes." in applied.run("plan").out
@@ -360,8 +358,7 @@ def test_secrets_are_never_pulled(workspace: Workspace, sandbox: Sandbox) -> Non
     assert "Pull: 1 field in 1 file." in done.out
 
     workspace.describe("email-smtp", "a", 1, port=587, extra={"login": "plain"})
-    done = account.run("pull", "--all", "--auto-approve")
-    assert done.code == 7
-    assert "login was not pulled: it was a secret when it was last applied" in done.out
+    said = "login was not pulled: it was a secret when it was last applied"
+    done = account.run("pull", "--all", "--auto-approve").expect(7, out=said)
     assert "0THER" not in done.text
     assert "0THER" not in workspace.read("a.yaml")

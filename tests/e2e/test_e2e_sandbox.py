@@ -97,9 +97,8 @@ def test_without_the_packages_of_the_sandbox(
     fleet(1)
     (tmp_path / "starlette.py").write_text("raise ImportError('not here', name='starlette')")
     for command in ("plan", "sandbox"):
-        done = run_process(command, env={"PYTHONPATH": str(tmp_path)})
-        assert done.code == 3
-        assert "Install reconciler again, with all its dependencies." in done.err
+        said = "Install reconciler again, with all its dependencies."
+        run_process(command, env={"PYTHONPATH": str(tmp_path)}).expect(3, err=said)
 
 
 def test_sandbox_command_serves_seed_faults_and_log(

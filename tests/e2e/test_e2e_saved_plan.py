@@ -119,9 +119,8 @@ def test_created_once_however_often_it_is_applied(workspace: Workspace, sandbox:
     assert account.run("apply", "p.json").code == 0
     account.run("apply", "p.json").expect(0, err="1 change of the plan was already made.")
     account.edit("email-smtp", 100001, port=25)
-    moved = account.run("apply", "p.json")
-    assert moved.code == 5
-    assert "one moved: monitor 100001 was created since the plan was made" in moved.out
+    said = "one moved: monitor 100001 was created since the plan was made"
+    account.run("apply", "p.json").expect(5, out=said)
     assert [monitor["id"] for monitor in account.monitors()] == [100001]
 
 
@@ -203,9 +202,8 @@ def test_made_from_something_else_is_refused_by_name(
     calls = len(account.calls())
 
     def refused(*flags: str, env: dict[str, str] | None = None) -> str:
-        done = run("apply", "p.json", *flags, env=env or account.env)
-        assert done.code == 5, done
-        assert "Make a new plan here: reconciler plan --out FILE" in done.err
+        said = "Make a new plan here: reconciler plan --out FILE"
+        done = run("apply", "p.json", *flags, env=env or account.env).expect(5, err=said)
         return done.err
 
     elsewhere = refused("--state", "file:none.json", env=other.env)
@@ -338,9 +336,8 @@ def test_plan_that_holds_a_refusal_is_not_written(workspace: Workspace, relays: 
 
 
 def test_an_address_in_place_of_a_file(run: Run) -> None:
-    done = run("apply", "email-smtp/relay-01")
-    assert done.code == 3
-    assert "plan --out. To choose manifests, use --target.\n" in done.err
+    said = "plan --out. To choose manifests, use --target.\n"
+    run("apply", "email-smtp/relay-01").expect(3, err=said)
 
 
 def test_where_it_cannot_be_written(workspace: Workspace, relays: Relays) -> None:
@@ -372,9 +369,8 @@ def test_a_manifest_is_not_replaced_and_an_empty_file_is(
     account = relays(1)
     manifests = workspace.root / "monitors" / "fleet.yaml"
     before = manifests.read_text()
-    done = account.run("plan", "--out", "monitors/fleet.yaml")
-    assert done.code == 3
-    assert "monitors/fleet.yaml is not replaced: it holds something else than a plan" in done.err
+    said = "monitors/fleet.yaml is not replaced: it holds something else than a plan"
+    account.run("plan", "--out", "monitors/fleet.yaml").expect(3, err=said)
     assert manifests.read_text() == before
     (workspace.root / "made-by-mktemp").touch()
     assert account.run("plan", "--out", "made-by-mktemp").code == 0
@@ -536,9 +532,8 @@ def test_a_plan_that_was_made_under_another_budget_is_refused(
     assert account.run(*_OUT).code == 0
     text = 'timeout = "5s"\n' + settings.read_text()  # says nothing of what is to be done
     settings.write_text(text.replace("percent = 100", "percent = 90"), encoding="utf-8")
-    done = account.run("apply", "p.json")
-    assert done.code == 5
-    assert "reconciler.toml has changed since the plan was made" in done.err
+    said = "reconciler.toml has changed since the plan was made"
+    done = account.run("apply", "p.json").expect(5, err=said)
     assert "folder without a commit" not in done.err  # neither is of one
     assert "check out the commit" not in done.err
     settings.write_text(text, encoding="utf-8")
@@ -546,9 +541,8 @@ def test_a_plan_that_was_made_under_another_budget_is_refused(
 
 
 def test_the_flag_is_for_a_saved_plan(run: Run, tmp_path: Path) -> None:
-    done = run("apply", "--allow-different-manifests", cwd=tmp_path)
-    assert done.code == 64
-    assert "--allow-different-manifests needs FILE" in done.err
+    said = "--allow-different-manifests needs FILE"
+    run("apply", "--allow-different-manifests", cwd=tmp_path).expect(64, err=said)
 
 
 def test_a_plan_is_used_once(workspace: Workspace, sandbox: Sandbox) -> None:

@@ -517,9 +517,8 @@ def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(sandbox: Sandb
     assert account.apply(env=_ENV | _KEY).code == 0
     sent = account.patches()
     for command in (["plan", "--detailed-exitcode"], ["plan", "--offline"], [*_APPLY]):
-        done = account.run(*command, env=_KEY)
-        assert done.code == 0
-        assert "1 secret is not checked: not available here: env:POP3_PASSWORD." in done.out
+        said = "1 secret is not checked: not available here: env:POP3_PASSWORD."
+        account.run(*command, env=_KEY).expect(0, out=said)
     assert account.patches() == sent
     why = account.run("why", "email-round-trip/trip", env=_KEY)
     assert "not checked" in why.out
@@ -661,9 +660,8 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
     workspace.write("one.yaml", text)
     account = sandbox(monitor("email-smtp", 1))
     for command in (["plan", "--out", "p.json"], [*_APPLY]):
-        done = Witness(workspace).sees(account.run(*command, env=_ENV))
-        assert done.code == 3
-        assert "plain-secret: the value contains a known secret in plain text" in done.err
+        said = "plain-secret: the value contains a known secret in plain text"
+        done = Witness(workspace).sees(account.run(*command, env=_ENV)).expect(3, err=said)
         assert re.search(r"monitors/one.yaml:[0-9]+:3: plain-secret", done.err)
         assert "hun&er" not in done.text
     assert account.patches() == []

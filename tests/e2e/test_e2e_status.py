@@ -113,9 +113,8 @@ def test_an_id_that_only_the_state_knows(workspace: Workspace, account: Account)
 
 
 def test_no_such_manifest(account: Account) -> None:
-    done = account.run("render", "email-smpt/a")
-    assert done.code == 64
-    assert "no manifest describes email-smpt/a; did you mean email-smtp/a?" in done.err
+    said = "no manifest describes email-smpt/a; did you mean email-smtp/a?"
+    account.run("render", "email-smpt/a").expect(64, err=said)
     assert account.run("render", "99").code == 64
 
 

@@ -182,9 +182,8 @@ def test_file_that_cannot_be_read(workspace: Workspace, sandbox: Sandbox) -> Non
     workspace.write("good.yaml", _GOOD)
     (workspace.root / "monitors" / "dangling.yaml").symlink_to("nowhere")
     account = sandbox()
-    done = account.run("plan")
-    assert done.code == 3
-    assert "monitors/dangling.yaml:1:1: unreadable: cannot read the file: No such file" in done.err
+    said = "monitors/dangling.yaml:1:1: unreadable: cannot read the file: No such file"
+    account.run("plan").expect(3, err=said)
     assert account.calls() == []
 
 

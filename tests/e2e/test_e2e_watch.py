@@ -903,9 +903,8 @@ def test_the_budget_of_all_accounts_counts(
 def test_without_a_state_nothing_is_applied(account: Account, author: Author) -> None:
     account.edit("email-smtp", 2, port=2525)
     author.set(1, 31)
-    done = author.once(account, "--apply")
-    assert done.code == 5
-    assert "there is no state yet, so edits and drift cannot be distinguished" in done.out
+    said = "there is no state yet, so edits and drift cannot be distinguished"
+    author.once(account, "--apply").expect(5, out=said)
     assert len(account.patches()) == 1
 
 

@@ -161,6 +161,10 @@ class Workspace:
     def read(self, name: str) -> str:
         return (self.root / "monitors" / name).read_text(encoding="utf-8")
 
+    def json(self, name: str) -> Any:
+        """What a file of JSON in the folder holds."""
+        return json.loads((self.root / name).read_bytes())
+
     def replace(self, name: str, old: str, new: str) -> None:
         path = self.root / "monitors" / name
         text = path.read_text(encoding="utf-8")

@@ -764,8 +764,7 @@ def test_the_secret_of_one_account_is_not_shown_in_another_one(
     secret = "s3cret-of+good"
     extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
     accounts.workspace.write("good/box.yaml", manifest("email-pop", "box", extra=extra))
-    fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
-    accounts.other.create("email-smtp", name=f"Box {secret}", locations=[{"id": 72}], **fields)
+    accounts.other.create("email-smtp", name=f"Box {secret}", locations=[{"id": 72}])
     done = accounts(
         *command, *BOTH, env={"MAILBOX": secret, "RECONCILER_SECRET_KEY": "k" * 32}
     ).expect(0)

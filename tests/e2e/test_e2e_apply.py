@@ -93,8 +93,7 @@ def test_extra_fields_are_compared_and_sent_as_written(
 
 
 def test_home_location_goes_out_with_its_locations(workspace: Workspace, sandbox: Sandbox) -> None:
-    text = manifest("email-pop", "one", 7, locations=[{"id": 10}, {"id": 20}], home_location=10)
-    workspace.write("one.yaml", text)
+    workspace.describe("email-pop", "one", 7, locations=[{"id": 10}, {"id": 20}], home_location=10)
     account = sandbox(monitor("email-pop", 7, locations=[{"id": 10}], home_location=10))
     account.apply().expect(0, out="home_location: 10 (unchanged, sent with locations)")
     sent = {"home_location": 10, "locations": [{"id": 10}, {"id": 20}]}

@@ -39,10 +39,9 @@ def begin(workspace: Workspace, sandbox: Sandbox) -> Callable[[int], Account]:
         seed = []
         for number in range(1, count + 1):
             labels = {"team": "mail" if number % 3 else "front"}
-            text = manifest(
+            workspace.describe(
                 "email-smtp", f"m{number}", number, labels=labels, name=f"M{number}", enabled=True
             )
-            workspace.write(f"m{number}.yaml", text)
             seed.append(monitor("email-smtp", number, name=f"M{number}", enabled=True))
         account = sandbox(*seed)
         assert account.apply().code == 0

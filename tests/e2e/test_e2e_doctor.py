@@ -26,6 +26,7 @@ _ROOT = Path(__file__).parents[2]
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _SECRET = "hunter2-c0rrect-h0rse"
+_ANY = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
 
 
 def _found(done: Done) -> dict[str, tuple[str, str]]:
@@ -102,8 +103,7 @@ def test_a_reader_may_read(account: Account, doctor: Run) -> None:
 
 def test_without_a_response_there_is_no_clock_to_compare(fleet: Fleet, doctor: Run) -> None:
     fleet(1)
-    login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
-    done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **login}).expect(6)
+    done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **_ANY}).expect(6)
     assert _found(done)["clock"] == ("not checked", "needs a response from AlertSite")
 
 
@@ -358,8 +358,7 @@ class TestClock:
         fleet(1)
         there = datetime.now(UTC) - timedelta(seconds=ahead)
         with _serving(format_datetime(there, usegmt=True)) as url:
-            login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
-            done = doctor(env={"ALERTSITE_URL": url, **login})
+            done = doctor(env={"ALERTSITE_URL": url, **_ANY})
         assert done.code == 0
         found = _found(done)["clock"]
         assert found[0] == status
@@ -378,8 +377,7 @@ class TestClock:
     def test_a_server_that_does_not_say(self, date: str, fleet: Fleet, doctor: Run) -> None:
         fleet(1)
         with _serving(date) as url:
-            login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
-            done = doctor(env={"ALERTSITE_URL": url, **login})
+            done = doctor(env={"ALERTSITE_URL": url, **_ANY})
         assert done.code == 0
         assert _found(done)["clock"][0] == "not checked"
 

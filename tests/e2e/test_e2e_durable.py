@@ -162,12 +162,13 @@ def test_no_room_for_a_manifest(
 def test_what_a_killed_run_leaves_is_removed_by_the_next(
     command: list[str], workspace: Workspace, sandbox: Sandbox, wrapped: Run
 ) -> None:
-    text = manifest("email-smtp", "relay", 1, port=25)
-    workspace.write("relay.yaml", text)
+    workspace.describe("email-smtp", "relay", 1, port=25)
     account = sandbox(monitor("email-smtp", 1, port=25))
     assert account.apply().code == 0
     account.edit("email-smtp", 1, port=587)
-    text = text.replace("kind: email-smtp\n", "") + "kind: email-smtp\n"  # not in order either
+    text = (
+        workspace.read("relay.yaml").replace("kind: email-smtp\n", "") + "kind: email-smtp\n"
+    )  # not in order either
     workspace.write("relay.yaml", text)
 
     assert wrapped(_AT_STEP, "0", *command, env=account.env).code == -signal.SIGKILL

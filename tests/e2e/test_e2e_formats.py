@@ -1,7 +1,5 @@
 """`--format NAME[=FILE]`: which formats a command has, and where they go."""
 
-import json
-
 import pytest
 from e2e.conftest import Account, Relays, Run, Workspace
 
@@ -20,7 +18,7 @@ def account(relays: Relays) -> Account:
 def test_a_file_beside_the_text(account: Account, workspace: Workspace) -> None:
     said = "Plan: 0 to add, 2 to change, 0 to destroy."
     account.run("plan", "--format", "json=plan.json").expect(0, out=said)
-    plan = json.loads((workspace.root / "plan.json").read_text())
+    plan = workspace.json("plan.json")
     assert plan == account.run("plan", "--format", "json").json
     assert plan == account.run("plan", "--json").json
 
@@ -34,14 +32,14 @@ def test_text_in_a_file_beside_json(account: Account, workspace: Workspace) -> N
 def test_a_file_is_written_though_the_run_fails(relays: Relays, workspace: Workspace) -> None:
     account = relays(2, faults=["PATCH */1 status=400"])
     done = account.apply("--format", "json=result.json").expect(7)
-    assert json.loads((workspace.root / "result.json").read_text())["exit_code"] == 7
+    assert workspace.json("result.json")["exit_code"] == 7
     assert "Apply incomplete!" in done.out
 
 
 def test_a_plan_with_a_refusal_is_written_too(account: Account, workspace: Workspace) -> None:
     workspace.describe("email-smtp", "odd", 99)
     account.run("plan", "--format", "json=plan.json").expect(5)
-    assert json.loads((workspace.root / "plan.json").read_text())["summary"]["refused"] == 1
+    assert workspace.json("plan.json")["summary"]["refused"] == 1
 
 
 @pytest.mark.parametrize(

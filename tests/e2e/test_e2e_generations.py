@@ -1,7 +1,7 @@
 """An apply of an older commit than the last one: refused, unless it is meant."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,45 +12,54 @@ _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
 
 
+class Repository:
+    """The workspace as a repository."""
+
+    def __init__(self, workspace: Workspace, git: Git) -> None:
+        self._root, self._git = workspace.root, git
+        self.git("init", "--quiet", "--initial-branch=main")
+        (self._root / ".gitignore").write_text(".reconciler/\n*.json\n")
+
+    def git(self, *arguments: str) -> str:
+        return self._git(self._root, *arguments)
+
+    def checkout(self, commit: str) -> None:
+        self.git("checkout", "--quiet", commit)
+
+    def commit(self) -> str:
+        """Commits all manifests; returns the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "x")
+        return self.git("rev-parse", "HEAD").strip()
+
+
 @pytest.fixture
-def commit(workspace: Workspace, git: Git) -> Callable[[], str]:
-    """Commits all manifests; returns the commit."""
-    git(workspace.root, "init", "--quiet", "--initial-branch=main")
-    (workspace.root / ".gitignore").write_text(".reconciler/\n*.json\n")
+def repository(workspace: Workspace, git: Git) -> Repository:
+    return Repository(workspace, git)
 
-    def made() -> str:
-        git(workspace.root, "add", "--all")
-        git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "x")
-        return git(workspace.root, "rev-parse", "HEAD").strip()
 
-    return made
+Two = tuple[Account, str, str]
 
 
 @pytest.fixture
-def two(
-    workspace: Workspace, commit: Callable[[], str], sandbox: Sandbox
-) -> tuple[Account, str, str]:
+def two(workspace: Workspace, repository: Repository, sandbox: Sandbox) -> Two:
     """An account to which two commits were applied, the second with six more monitors."""
     account = sandbox()
-
-    def write(*numbers: int) -> str:
+    commits = []
+    for numbers in (range(1, 31), range(31, 37)):
         for number in numbers:
             name = f"relay-{number:02}"
             workspace.describe("email-smtp", name, port=number, name=name)
-        return commit()
-
-    first = write(*range(1, 31))
-    assert account.run(*_PRUNE).code == 0
-    second = write(*range(31, 37))
-    assert account.run(*_PRUNE).code == 0
-    return account, first, second
+        commits.append(repository.commit())
+        assert account.run(*_PRUNE).code == 0
+    return account, *commits
 
 
 def test_an_old_pipeline_that_runs_again_is_refused(
-    workspace: Workspace, two: tuple[Account, str, str], git: Git
+    workspace: Workspace, two: Two, repository: Repository
 ) -> None:
     account, first, second = two
-    git(workspace.root, "checkout", "--quiet", first)
+    repository.checkout(first)
     for more in ((), ("--prune",), ("--target", "*/relay-01")):
         account.apply(*more).expect(
             5, err=(f"{first[:12]} is older than {second[:12]}", "--allow-older")
@@ -70,73 +79,69 @@ def test_an_old_pipeline_that_runs_again_is_refused(
     assert done.json["generation"] == {"commit": first, "dirty": False}
     assert len(account.monitors()) == 30
     assert workspace.state()["generation"] == {"commit": first, "dirty": False}
-    git(workspace.root, "checkout", "--quiet", second)
+    repository.checkout(second)
     assert "old commit" not in account.run("plan").err
     assert account.run(*_PRUNE).code == 0
 
 
-def test_a_revert_is_a_new_commit(
-    workspace: Workspace, two: tuple[Account, str, str], git: Git
-) -> None:
+def test_a_revert_is_a_new_commit(two: Two, repository: Repository) -> None:
     account, _, second = two
-    git(workspace.root, "revert", "--no-edit", second)
+    repository.git("revert", "--no-edit", second)
     assert account.run(*_PRUNE).code == 0
     assert len(account.monitors()) == 30
 
 
 def test_an_apply_without_changes_counts_too(
-    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], git: Git
+    workspace: Workspace, two: Two, repository: Repository
 ) -> None:
     account, _, second = two
-    third = commit()
+    third = repository.commit()
     assert account.run(*_PRUNE).code == 0
     state = workspace.state()
     assert state["generation"] == {"commit": third, "dirty": False}
     assert account.run(*_PRUNE).code == 0
     assert workspace.state() == state  # nothing is saved where nothing has moved
-    git(workspace.root, "checkout", "--quiet", second)
+    repository.checkout(second)
     assert account.run(*_PRUNE).code == 5
 
 
 def test_an_apply_of_a_part_does_not_stand_for_all(
-    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], git: Git
+    workspace: Workspace, two: Two, repository: Repository
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
-    commit()
+    repository.commit()
     assert account.apply("--target", "*/relay-01").code == 0
     assert workspace.state()["generation"]["commit"] == second
-    git(workspace.root, "checkout", "--quiet", second)
+    repository.checkout(second)
     assert account.run(*_PRUNE).code == 0
 
 
 def test_what_was_begun_counts_although_it_failed(
-    workspace: Workspace, relays: Relays, commit: Callable[[], str], git: Git
+    workspace: Workspace, relays: Relays, repository: Repository
 ) -> None:
     account = relays(3, faults=["PATCH */2 status=400"])
-    first = commit()
-    second = commit()
+    first = repository.commit()
+    second = repository.commit()
     assert account.run(*_PRUNE).code == 7
     assert workspace.state()["generation"] == {"commit": second, "dirty": False}
-    git(workspace.root, "checkout", "--quiet", first)
+    repository.checkout(first)
     assert account.run(*_PRUNE).code == 5
 
 
 def test_what_was_refused_does_not_count(
-    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str]
+    workspace: Workspace, two: Two, repository: Repository
 ) -> None:
     account, _, second = two
     for number in range(1, 31):
         workspace.remove(f"relay-{number:02}.yaml")
-    commit()
+    repository.commit()
     (workspace.root / "reconciler.toml").unlink()  # with which nothing exceeds the budget
     assert account.run(*_PRUNE).code == 5
     assert workspace.state()["generation"]["commit"] == second
 
 
-def test_changes_that_are_not_committed_are_said(
-    workspace: Workspace, two: tuple[Account, str, str]
-) -> None:
+def test_changes_that_are_not_committed_are_said(workspace: Workspace, two: Two) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
     done = account.apply()
@@ -148,11 +153,11 @@ def test_changes_that_are_not_committed_are_said(
 
 
 def test_what_cannot_be_told_is_permitted_and_said(
-    workspace: Workspace, two: tuple[Account, str, str], git: Git, tmp_path: Path
+    workspace: Workspace, two: Two, repository: Repository, tmp_path: Path, git: Git
 ) -> None:
     account, first, second = two
     state = f"file:{workspace.root}/.reconciler/state.json"
-    git(workspace.root, "branch", "old", first)
+    repository.git("branch", "old", first)
     shallow = tmp_path / "shallow"
     git(
         tmp_path,
@@ -162,8 +167,8 @@ def test_what_cannot_be_told_is_permitted_and_said(
         0, err=(f"whether commit {first[:12]} is older than {second[:12]}", "fetch-depth: 0")
     )
 
-    git(workspace.root, "checkout", "--quiet", "--orphan", "other")
-    git(workspace.root, "commit", "--quiet", "--message", "rewritten")
+    repository.git("checkout", "--quiet", "--orphan", "other")
+    repository.git("commit", "--quiet", "--message", "rewritten")
     account.apply().expect(0, err="does not descend from")
 
     plain = tmp_path / "plain"
@@ -173,15 +178,12 @@ def test_what_cannot_be_told_is_permitted_and_said(
 
 
 def test_a_saved_plan_knows_its_commit(
-    workspace: Workspace, two: tuple[Account, str, str], git: Git, tmp_path: Path
+    workspace: Workspace, two: Two, repository: Repository, tmp_path: Path
 ) -> None:
     account, first, second = two
-    git(workspace.root, "checkout", "--quiet", first)
+    repository.checkout(first)
     assert account.run("plan", "--prune", "--out", "p.json").code == 0
-    assert json.loads((workspace.root / "p.json").read_bytes())["basis"]["generation"] == {
-        "commit": first,
-        "dirty": False,
-    }
+    assert workspace.json("p.json")["basis"]["generation"] == {"commit": first, "dirty": False}
     assert account.run("apply", "p.json").code == 5
     # Elsewhere, without Git, the plan is all that tells.
     bare = tmp_path / "bare"

@@ -139,18 +139,15 @@ def changed(fleet: Fleet) -> tuple[Fleet, str]:
     """A fleet, and the run that set port and timeout of its one monitor."""
     fleet.at.describe("email-smtp", "relay", 1, port=25, name="Relay")
     fleet.apply()
-    text = manifest("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
-    fleet.at.write("relay.yaml", text)
+    fleet.at.describe("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
     return fleet, fleet.apply()
 
 
 def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(fleet: Fleet) -> None:
-    fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
-    other = fleet.account.create("email-smtp", port=25, **fields)
+    other = fleet.account.create("email-smtp", port=25, name="Other")
 
     def write(port: int) -> None:
-        relay = manifest("email-smtp", "relay", 1, port=port, name="Relay")
-        fleet.at.write("all.yaml", relay)
+        fleet.at.write("all.yaml", manifest("email-smtp", "relay", 1, port=port, name="Relay"))
         fleet.at.write("o.yaml", manifest("email-smtp", "other", other, port=port, name="Other"))
 
     write(25)
@@ -315,11 +312,9 @@ class TestTheLastRun:
         assert self.undone(fleet) == (second, 26)
 
     def test_an_undo_that_was_not_completed_is_repeated(self, fleet: Fleet) -> None:
-        fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
-        other = fleet.account.create("email-smtp", port=25, **fields)
+        other = fleet.account.create("email-smtp", port=25, name="Other")
         for name, number in (("relay", 1), ("other", other)):
-            text = manifest("email-smtp", name, number, port=587, name=name.title())
-            fleet.at.write(f"{name}.yaml", text)
+            fleet.at.describe("email-smtp", name, number, port=587, name=name.title())
         run = fleet.apply()
         fleet.account.edit("email-smtp", 1, port=465)
         assert fleet.undo("last").code == 7
@@ -476,8 +471,7 @@ def test_an_undo_says_and_notes_nothing_of_monitors_without_a_manifest(
 ) -> None:
     """It reads no manifests, so it cannot tell whose they are."""
     fleet, run = changed
-    by_hand = {"name": "By hand", "hostname": "pop.example.com", "billing_plancode": "UBM - A/A"}
-    fleet.account.create("email-pop", **by_hand)
+    fleet.account.create("email-pop", name="By hand")
     assert fleet.run("drift", "--unmanaged").code == 2
     done = fleet.undo(run).expect(0)
     assert "without a manifest" not in done.text
@@ -511,11 +505,9 @@ def test_an_undo_and_a_revert_agree(fleet: Fleet) -> None:
 
 def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(fleet: Fleet) -> None:
     """That one is no replacement which would have to be enabled: it is as it was before."""
-    off = manifest("email-smtp", "relay", 1, name="Relay", enabled=False)
-    fleet.at.write("relay.yaml", off)
+    fleet.at.describe("email-smtp", "relay", 1, name="Relay", enabled=False)
     fleet.apply("--allow-loss", "1")
-    slow = manifest("email-smtp", "relay", 1, name="Relay", enabled=False, timeout=60)
-    fleet.at.write("relay.yaml", slow)
+    fleet.at.describe("email-smtp", "relay", 1, name="Relay", enabled=False, timeout=60)
     fleet.at.write("inbox.yaml", manifest("email-imap", "relay", name="Inbox"))
     run = fleet.apply()
     fleet.undo(run).expect(0)
@@ -560,8 +552,7 @@ class Repository:
         return self._git(self.fleet.at.root, *arguments)
 
     def relay(self, **fields: object) -> None:
-        text = manifest("email-smtp", "relay", 1, name="Relay", **fields)
-        self.fleet.at.write("relay.yaml", text)
+        self.fleet.at.describe("email-smtp", "relay", 1, name="Relay", **fields)
 
     def other(self, **fields: object) -> None:
         self.fleet.at.write("other.yaml", manifest("email-pop", "other", **fields))

@@ -1,6 +1,5 @@
 """Monitors without a manifest, lifecycle and former names, down to the requests."""
 
-import json
 import threading
 from typing import Any
 
@@ -531,7 +530,7 @@ def test_prune_can_be_set_once_for_all(orphaned: Account, workspace: Workspace) 
     why = orphaned.run("why", "email-smtp/gone")
     assert "unless apply --prune" not in why.out
     assert orphaned.run("plan", "--out", "p.json").code == 0
-    saved = json.loads((workspace.root / "p.json").read_text())
+    saved = workspace.json("p.json")
     assert saved["basis"]["prune"] is True
     assert orphaned.run("apply", "p.json", "--no-prune").code == 64
     settings(workspace, "prune = false\n")

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from e2e.conftest import Account, Run, Sandbox, Terminals, Workspace, manifest, monitor
+from e2e.conftest import Account, Run, Sandbox, Terminals, Workspace, monitor
 
 SMTP = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json
@@ -93,8 +93,7 @@ def test_equal_edits_of_many_manifests_are_shown_once(
     numbers = range(1, 26)
     for number in numbers:
         name = f"m{number:02}"
-        text = manifest("email-smtp", name, number, name=name, enabled=True, port=25)
-        workspace.write(f"{name}.yaml", text)
+        workspace.describe("email-smtp", name, number, name=name, enabled=True, port=25)
     account = sandbox(*(monitor("email-smtp", id_, name=f"m{id_:02}", port=25) for id_ in numbers))
     assert account.apply().code == 0
     for number in numbers:

@@ -43,7 +43,7 @@ def test_pages_say_where_they_come_from(run: Run, workspace: Workspace, relays: 
     done = account.run("plan", "--out", "plan.json", "--format", "html=plan.html")
     assert "Plan: 0 to add, 2 to change" in done.out
     found = read(workspace, "plan.html")
-    digest = json.loads((workspace.root / "plan.json").read_text(encoding="utf-8"))["digest"]
+    digest = workspace.json("plan.json")["digest"]
     assert digest in found.text
     assert "Read at 20" in found.text
     assert "reconciler apply plan.json" in found.text

@@ -228,8 +228,7 @@ def test_a_saved_plan_restores(workspace: Workspace, team: Account) -> None:
 
 def test_a_field_that_becomes_a_secret_is_left(workspace: Workspace, team: Account) -> None:
     def apply(**extra: Any) -> Done:
-        text = manifest("email-smtp", "m1", 1, extra=extra or None)
-        workspace.write("team/m1.yaml", text)
+        workspace.write("team/m1.yaml", manifest("email-smtp", "m1", 1, extra=extra or None))
         return team.apply(env=env).expect(0)
 
     env = {"WORD": "not-for-anybody", "RECONCILER_SECRET_KEY": "0123456789abcdef" * 2}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def comment(run: Run, platform: Any, name: str, workspace: Workspace) -> Callabl
         return run("comment", *flags, *arguments, env=env, **options)
 
     return show
+
+
+@contextmanager
+def answering(
+    platform: Any, reply: Reply, when: Callable[[platforms.Asked], bool], *, acts: bool = False
+) -> Iterator[None]:
+    """Lets a platform give that answer to some requests, which it carries out only if it `acts`."""
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Any:
+        if not when(asked):
+            return real(asked, headers)
+        if acts:
+            real(asked, headers)
+        return reply
+
+    platform.answer = answer
+    yield
+    platform.answer = real
 
 
 def test_a_comment_is_written_updated_and_left_alone(comment: Run, platform: Any) -> None:
@@ -152,18 +172,10 @@ def test_a_bad_token_is_no_fork(comment: Run) -> None:
 def test_a_refused_text_is_an_error_with_the_platforms_own_words(
     comment: Run, platform: Any
 ) -> None:
-    errors = [{"message": "Body is odd"}]
     comment("one")
-    real = platform.answer
-
-    def answer(asked: platforms.Asked, headers: Any) -> Reply:
-        if asked.method in {"PATCH", "PUT"}:
-            return Reply(422, {"message": "Validation Failed", "errors": errors})
-        reply: Reply = real(asked, headers)
-        return reply
-
-    platform.answer = answer
-    comment("two").expect(6, err="422: Validation Failed; Body is odd")
+    odd = Reply(422, {"message": "Validation Failed", "errors": [{"message": "Body is odd"}]})
+    with answering(platform, odd, lambda asked: asked.method in {"PATCH", "PUT"}):
+        comment("two").expect(6, err="422: Validation Failed; Body is odd")
 
 
 def test_a_text_that_does_not_fit_is_refused_before_it_is_sent(comment: Run, platform: Any) -> None:
@@ -196,17 +208,12 @@ def test_too_many_requests_are_waited_for(comment: Run, platform: Any, hurried: 
 
 
 def test_a_write_that_may_have_arrived_is_not_repeated(comment: Run, platform: Any) -> None:
-    real = platform.answer
+    def is_comment(asked: platforms.Asked) -> bool:
+        return asked.method == "POST" and asked.path != "/graphql"
 
-    def answer(asked: platforms.Asked, headers: Any) -> Reply:
-        reply: Reply = real(asked, headers)
-        is_comment = asked.method == "POST" and asked.path != "/graphql"
-        return Reply(502, {"message": "Bad gateway"}) if is_comment else reply
-
-    platform.answer = answer
-    assert comment("text").code == 6
+    with answering(platform, Reply(502, {"message": "Bad gateway"}), is_comment, acts=True):
+        assert comment("text").code == 6
     assert len(platform.comments) == 1
-    platform.answer = real
     assert "is as it was" in comment("text").err
 
 
@@ -226,18 +233,11 @@ def test_odd_answers_are_errors(comment: Run, platform: Any, fault: Reply, words
 
 @pytest.mark.parametrize("value", [None, 1, [1], {"data": 1}, {"id": 1}, [{"id": 1}], [[]], "text"])
 def test_answers_that_are_not_what_the_api_gives(comment: Run, platform: Any, value: Any) -> None:
-    real = platform.answer
-
-    def answer(asked: platforms.Asked, headers: Any) -> Reply:
-        is_list = asked.path.endswith(("/comments", "/notes"))
-        body = json.dumps(value).encode()
-        reply: Reply = Reply(200, body) if is_list else real(asked, headers)
-        return reply
-
-    platform.answer = answer
-    comment("text").expect(6, err="unexpected response from the platform's API")
-    platform.answer = lambda *_: Reply(200, json.dumps(value).encode())
-    assert comment("text").code in {0, 6}
+    odd = Reply(200, json.dumps(value).encode())
+    with answering(platform, odd, lambda asked: asked.path.endswith(("/comments", "/notes"))):
+        comment("text").expect(6, err="unexpected response from the platform's API")
+    with answering(platform, odd, lambda _: True):
+        assert comment("text").code in {0, 6}
 
 
 @pytest.mark.parametrize(
@@ -314,17 +314,13 @@ def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
 ) -> None:
     account = relays(3)
     assert account.run("plan", "--out", "plan.json").code == 0
-    real = platform.answer
 
-    def answer(asked: platforms.Asked, headers: Any) -> Reply:
-        is_label = asked.path.endswith(("/labels", "/merge_requests/7"))
-        if is_label and asked.method != "GET":
-            return Reply(403, {"message": "no"})
-        reply: Reply = real(asked, headers)
-        return reply
+    def sets_labels(asked: platforms.Asked) -> bool:
+        return asked.path.endswith(("/labels", "/merge_requests/7")) and asked.method != "GET"
 
-    platform.answer = answer
-    comment("text", "plan.json").expect(0, err=("is written", "Warning: cannot set labels here"))
+    with answering(platform, Reply(403, {"message": "no"}), sets_labels):
+        done = comment("text", "plan.json")
+    done.expect(0, err=("is written", "Warning: cannot set labels here"))
 
 
 @pytest.fixture
@@ -367,12 +363,8 @@ def drifting(run: Run, platform: Any, name: str, workspace: Workspace) -> Callab
 
 def test_a_note_that_was_refused_is_written_by_the_next_run(drifting: Run, platform: Any) -> None:
     drifting("email-smtp/a")
-    real = platform.answer
-    platform.answer = lambda asked, headers: (
-        Reply(422, {"message": "no"}) if asked.method == "POST" else real(asked, headers)
-    )
-    assert drifting("email-smtp/a", "email-smtp/b").code != 0
-    platform.answer = real
+    with answering(platform, Reply(422, {"message": "no"}), lambda asked: asked.method == "POST"):
+        assert drifting("email-smtp/a", "email-smtp/b").code != 0
     assert drifting("email-smtp/a", "email-smtp/b").code == 0
     assert [text for _, text in platform.notes] == ["Newly drifted:\n\n- `email-smtp/b`"]
 

@@ -172,8 +172,7 @@ def test_what_was_not_approved_is_not_adopted(
     def make(moment: str, method: str, path: str) -> None:
         if (moment, method, path, made) == ("after", "POST", "/monitors/email-smtp", []):
             made.append("theirs")
-            fields = {"name": "One", "hostname": "theirs.example.com"}
-            account.create("email-smtp", **fields, billing_plancode="UBM - A/A")
+            account.create("email-smtp", name="One", hostname="theirs.example.com")
 
     account = sandbox(faults=["POST /monitors/* status=422 times=1"], witness=make)
     if is_saved:
@@ -225,44 +224,26 @@ def test_made_from_something_else_is_refused_by_name(
     assert account.run("apply", "p.json").code == 0
 
 
-_NO_PLANS: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
+_Change = Callable[[dict[str, Any]], object]
+_CHANGED: dict[str, _Change] = {
+    "body": lambda plan: plan["changes"][0]["request"].update(body={"port": 1}),
+    "path": lambda plan: plan["changes"][0]["request"].update(path="/monitors/email-smtp/9"),
+    "id": lambda plan: plan["changes"][0].update(id=9),
+    "value": lambda plan: plan["changes"][0]["fields"][0].update(after=1),
+    "pin": lambda plan: plan["changes"][0]["pins"].update(port=f"sha256:{'0' * 64}"),
+    "one-change-less": lambda plan: plan["changes"].pop(),
+    "counts": lambda plan: plan["summary"].update(update=0),
+    "account": lambda plan: plan["account"].update(name="x"),
+}
+_NO_PLANS: dict[str, tuple[_Change, int, str]] = {
     "newer": (lambda plan: plan.update(format_version="1.1"), 5, "has format 1.1, but this"),
     "much-newer": (lambda plan: plan.update(format_version="3.0"), 5, "has format 3.0"),
     "no-version": (lambda plan: plan.pop("format_version"), 3, "is not a plan"),
     "odd-version": (lambda plan: plan.update(format_version=[1]), 3, "is not a plan"),
     "no-digest": (lambda plan: plan.pop("digest"), 3, "is not a plan"),
     "no-basis": (lambda plan: plan.pop("basis"), 3, "is output of plan --json"),
-    "body": (
-        lambda plan: _request(plan).update(body={"port": 1}),
-        5,
-        "changed after it was written",
-    ),
-    "path": (
-        lambda plan: _request(plan).update(path="/monitors/email-smtp/9"),
-        5,
-        "changed after it was",
-    ),
-    "id": (lambda plan: plan["changes"][0].update(id=9), 5, "changed after it was written"),
-    "value": (lambda plan: _field(plan).update(after=1), 5, "changed after it was written"),
-    "pin": (
-        lambda plan: plan["changes"][0]["pins"].update(port=f"sha256:{'0' * 64}"),
-        5,
-        "changed after it was written",
-    ),
-    "one-change-less": (lambda plan: plan["changes"].pop(), 5, "changed after it was written"),
-    "counts": (lambda plan: plan["summary"].update(update=0), 5, "changed after it was written"),
-    "account": (lambda plan: plan["account"].update(name="x"), 5, "changed after it was written"),
+    **{name: (change, 5, "changed after it was written") for name, change in _CHANGED.items()},
 }
-
-
-def _request(plan: dict[str, Any]) -> dict[str, Any]:
-    request: dict[str, Any] = plan["changes"][0]["request"]
-    return request
-
-
-def _field(plan: dict[str, Any]) -> dict[str, Any]:
-    field: dict[str, Any] = plan["changes"][0]["fields"][0]
-    return field
 
 
 def test_changed_by_hand_is_nothing_to_apply(workspace: Workspace, relays: Relays) -> None:
@@ -383,7 +364,7 @@ def test_link_is_followed_and_an_older_plan_replaced(workspace: Workspace, relay
     (workspace.root / "p.json").symlink_to("real.json")
     assert account.run(*_OUT).code == 0
     assert (workspace.root / "p.json").is_symlink()
-    check(json.loads((workspace.root / "real.json").read_text(encoding="utf-8")), "plan")
+    check(workspace.json("real.json"), "plan")
     assert account.run("apply", "p.json").code == 0
 
 

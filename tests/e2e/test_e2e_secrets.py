@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import pytest
-from e2e.conftest import Done, Run, Sandbox, Start, Workspace, manifest, monitor
+from e2e.conftest import Account, Done, Run, Sandbox, Start, Workspace, manifest, monitor
 
 from reconciler.sandbox import parse_world
 
@@ -62,6 +62,9 @@ def _ref(scheme: str, name: str) -> dict[str, Any]:
     return {"secretRef": {scheme: name}}
 
 
+_MAILBOX = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+
+
 @pytest.fixture
 def guarded(workspace: Workspace) -> dict[str, Any]:
     """A new round trip with three secrets and a relay with one; returns the live relay (1)."""
@@ -69,8 +72,7 @@ def guarded(workspace: Workspace) -> dict[str, Any]:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD"), "login": login}
     shown = '[secrets]\nfields = ["note", "hostname"]\n'
     workspace.settings(shown)
-    text = manifest("email-round-trip", "trip", extra=extra, note=_ref("env", "POP3_PASSWORD"))
-    workspace.write("trip.yaml", text)
+    workspace.describe("email-round-trip", "trip", extra=extra, note=_ref("env", "POP3_PASSWORD"))
     workspace.describe("email-smtp", "relay", 1, hostname=_ref("env", "HOST"))
     relay: dict[str, Any] = monitor("email-smtp", 1, hostname=_LIVE_HOST)
     return relay
@@ -210,8 +212,7 @@ def answered(workspace: Workspace, run: Run) -> Callable[..., Done]:
 
     def apply(*answers: Answer) -> Done:
         numbers = range(1, len(answers) + 1)
-        extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-        texts = [manifest("email-smtp", f"m-{id_}", id_, extra=extra) for id_ in numbers]
+        texts = [manifest("email-smtp", f"m-{id_}", id_, extra=_MAILBOX) for id_ in numbers]
         workspace.write("all.yaml", "---\n".join(texts))
         live = [monitor("email-smtp", id_) for id_ in numbers]
         with serving() as script:
@@ -260,13 +261,11 @@ def test_the_fields_that_alertsite_names_are_shown(answered: Run) -> None:
 
 
 @pytest.fixture
-def trip(workspace: Workspace) -> None:
-    """A manifest of the round trip 1, with two secrets."""
-    extra = {
-        "pop3_password": _ref("env", "POP3_PASSWORD"),
-        "smtp_password": _ref("file", "password"),
-    }
+def trip(workspace: Workspace, sandbox: Sandbox) -> Account:
+    """An account with the round trip 1, whose manifest has two secrets."""
+    extra = _MAILBOX | {"smtp_password": _ref("file", "password")}
     workspace.describe("email-round-trip", "trip", 1, extra=extra, interval=15)
+    return sandbox(monitor("email-round-trip", 1, interval=15))
 
 
 _TRIP = "/monitors/email-round-trip/1"
@@ -333,8 +332,7 @@ def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     workspace.describe("email-round-trip", "trip", 1, interval=15)
     assert account.apply(env=_ENV).code == 0
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    workspace.describe("email-round-trip", "trip", 1, extra=extra, interval=15)
+    workspace.describe("email-round-trip", "trip", 1, extra=_MAILBOX, interval=15)
 
     assert "pop3_password: changed (source env:POP3_PASSWORD)" in account.run("plan", env=_ENV).out
     why = account.run("why", "email-round-trip/trip.pop3_password", env=_ENV).out
@@ -351,56 +349,48 @@ def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
     assert "already matches" not in why
 
 
-@pytest.mark.usefixtures("trip")
 def test_secrets_of_a_monitor_that_is_adopted_are_not_sent_without_a_key(
-    workspace: Workspace, sandbox: Sandbox
+    workspace: Workspace, trip: Account
 ) -> None:
-    account = sandbox(monitor("email-round-trip", 1, interval=15))
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    text = manifest("email-round-trip", "trip", None, extra=extra, interval=15)
-    workspace.write("trip.yaml", text)
+    workspace.describe("email-round-trip", "trip", None, extra=_MAILBOX, interval=15)
     for command in ((*_APPLY, "--adopt"), _APPLY):
-        assert account.run(*command).code == 0
-    assert account.patches() == []
+        assert trip.run(*command).code == 0
+    assert trip.patches() == []
 
 
 def test_a_secret_of_a_request_that_was_not_kept_is_sent_again(
     workspace: Workspace, sandbox: Sandbox
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1), world=parse_world("drop=timeout"))
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    text = manifest("email-round-trip", "trip", 1, extra=extra, timeout=40)
-    workspace.write("trip.yaml", text)
+    workspace.describe("email-round-trip", "trip", 1, extra=_MAILBOX, timeout=40)
     env = _ENV | _KEY
     account.apply(env=env).expect(7, out="not kept")
     assert "pop3_password: changed" in account.run("plan", env=env).out
-    workspace.describe("email-round-trip", "trip", 1, extra=extra)
+    workspace.describe("email-round-trip", "trip", 1, extra=_MAILBOX)
     assert account.apply(env=env).code == 0
     assert account.run("plan", env=env).out.startswith("No changes.")
 
 
-@pytest.mark.usefixtures("trip", "witness")
-def test_another_key_sends_them_once_more(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(monitor("email-round-trip", 1, interval=15))
-    env = account.env | _ENV
+@pytest.mark.usefixtures("witness")
+def test_another_key_sends_them_once_more(workspace: Workspace, trip: Account, run: Run) -> None:
+    env = trip.env | _ENV
     (workspace.root / "key").write_text(f"{_KEY_TEXT}\n")
     assert run(*_APPLY, env=env | {"RECONCILER_SECRET_KEY_FILE": "key"}).code == 0
     assert run("plan", env=env | _KEY).out == "No changes. 1 unchanged.\n"
     other = env | {"RECONCILER_SECRET_KEY": "another key"}
     assert run("plan", env=other).out.count("changed (source") == 2
     assert run(*_APPLY, env=other).code == 0
-    assert len(account.patches()) == 2
+    assert len(trip.patches()) == 2
     assert run("plan", env=other).out == "No changes. 1 unchanged.\n"
     both = run("plan", env=other | {"RECONCILER_SECRET_KEY_FILE": "key"}).expect(3)
     assert "another key" not in both.text
 
 
-@pytest.mark.usefixtures("trip", "witness")
+@pytest.mark.usefixtures("witness")
 def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
-    sandbox: Sandbox, run: Run
+    trip: Account, run: Run
 ) -> None:
-    account = sandbox(monitor("email-round-trip", 1, interval=15))
-    env = account.env | _ENV
+    env = trip.env | _ENV
     assert run(*_APPLY, env=env | _KEY).code == 0
     other = env | {"POP3_PASSWORD": "rotated without a key"}
     assert run(*_APPLY, "--write-secrets", env=other).code == 0
@@ -430,9 +420,7 @@ def test_an_address_or_a_word_of_the_state_that_is_a_password_stays(
 
 def test_undo_does_not_write_a_placeholder(workspace: Workspace, sandbox: Sandbox) -> None:
     account = sandbox(monitor("email-round-trip", 1, note="call helpdesk, 7"))
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    text = manifest("email-round-trip", "trip", 1, extra=extra, note="new")
-    workspace.write("trip.yaml", text)
+    workspace.describe("email-round-trip", "trip", 1, extra=_MAILBOX, note="new")
     env = _KEY | {"POP3_PASSWORD": "helpdesk"}
     assert account.apply(env=env).code == 0
     made = account.run("history", "--json", env=env).json["runs"][0]["id"]
@@ -511,26 +499,24 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
     assert account.run("plan", "--target", "*/relay").code == 0
 
 
-@pytest.mark.usefixtures("trip", "witness")
-def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(sandbox: Sandbox) -> None:
-    account = sandbox(monitor("email-round-trip", 1, interval=15))
-    assert account.apply(env=_ENV | _KEY).code == 0
-    sent = account.patches()
+@pytest.mark.usefixtures("witness")
+def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(trip: Account) -> None:
+    assert trip.apply(env=_ENV | _KEY).code == 0
+    sent = trip.patches()
     for command in (["plan", "--detailed-exitcode"], ["plan", "--offline"], [*_APPLY]):
         said = "1 secret is not checked: not available here: env:POP3_PASSWORD."
-        account.run(*command, env=_KEY).expect(0, out=said)
-    assert account.patches() == sent
-    why = account.run("why", "email-round-trip/trip", env=_KEY)
+        trip.run(*command, env=_KEY).expect(0, out=said)
+    assert trip.patches() == sent
+    why = trip.run("why", "email-round-trip/trip", env=_KEY)
     assert "not checked" in why.out
-    planned = account.run("plan", "--out", "p.json", env=_ENV | _KEY | {"POP3_PASSWORD": "x"})
+    planned = trip.run("plan", "--out", "p.json", env=_ENV | _KEY | {"POP3_PASSWORD": "x"})
     assert "pop3_password: changed" in planned.out
-    account.run("apply", "p.json", env=_KEY).expect(3, err="missing-secret")
+    trip.run("apply", "p.json", env=_KEY).expect(3, err="missing-secret")
 
 
-@pytest.mark.usefixtures("trip", "witness")
-def test_another_key_is_said_once_as_what_it_is(sandbox: Sandbox, run: Run) -> None:
-    account = sandbox(monitor("email-round-trip", 1, interval=15))
-    env = account.env | _ENV
+@pytest.mark.usefixtures("witness")
+def test_another_key_is_said_once_as_what_it_is(trip: Account, run: Run) -> None:
+    env = trip.env | _ENV
     assert run(*_APPLY, env=env | _KEY).code == 0
     other = env | {"RECONCILER_SECRET_KEY": "another long enough key"}
     told = "RECONCILER_SECRET_KEY has changed since 2 secrets were sent"
@@ -655,9 +641,7 @@ def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
 def test_known_secret_in_a_manifest_is_refused_where_it_stands(
     workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    text = manifest("email-smtp", "one", 1, extra=extra, note=f"log in with {_SECRET}")
-    workspace.write("one.yaml", text)
+    workspace.describe("email-smtp", "one", 1, extra=_MAILBOX, note=f"log in with {_SECRET}")
     account = sandbox(monitor("email-smtp", 1))
     for command in (["plan", "--out", "p.json"], [*_APPLY]):
         said = "plain-secret: the value contains a known secret in plain text"
@@ -670,8 +654,7 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
 def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
     workspace: Workspace, witness: Witness, sandbox: Sandbox
 ) -> None:
-    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
-    workspace.describe("email-smtp", "one", 1, extra=extra, note="plain")
+    workspace.describe("email-smtp", "one", 1, extra=_MAILBOX, note="plain")
     account = sandbox(monitor("email-smtp", 1, note=f"log in with {_SECRET}"))
     env = _ENV | _KEY
     done = witness.sees(account.run("plan", "--out", "p.json", env=env))

@@ -508,8 +508,7 @@ class TestNotification:
                 "email-smtp/relay-01: port (retargeted)"
             ]  # what was not taken is told again
             account.edit("email-smtp", 1, port=2526)
-            fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
-            new = account.create("email-smtp", name="By hand", **fields)
+            new = account.create("email-smtp", name="By hand", hostname="mx.example.com")
             assert told() == []
             what = f"By hand (id {new}, email-smtp: made by hand since the last apply)"
             assert told("--unmanaged") == [what]

@@ -134,10 +134,9 @@ class Trouble:
         self._work.write("relay.yaml", manifest("email-smtp", "relay", name="Relay"))
         account = self._account(6)
         self._work.remove("fleet.yaml")
-        fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
-        account.create("email-smtp", name="Relay", **fields)
+        account.create("email-smtp", name="Relay")
         one = self("plan", env=account.env)
-        account.create("email-smtp", name="Relay", **fields)
+        account.create("email-smtp", name="Relay")
         several = self("plan", env=account.env)
         assert "AlertSite has several monitors of the kind" in several.out
         assert self(*_APPLY, "--adopt", env=account.env).code == 5

@@ -185,8 +185,7 @@ def test_a_plan_shows_causes_labels_and_cost(begin: Relays, workspace: Workspace
         4: "port: 2525",
     }
     for number, lines in wanted.items():
-        path = workspace.root / "monitors" / f"m{number}.yaml"
-        path.write_text(path.read_text().replace("  enabled: true", f"  {lines}"))
+        workspace.replace(f"m{number}.yaml", "  enabled: true", f"  {lines}")
     done = account.run("plan").expect(0)
     *_, coverage, first, second, third, labels, cost = done.out.splitlines()
     assert coverage == (
@@ -326,8 +325,7 @@ def test_orphans_do_not_make_the_fleet_larger(begin: Relays, workspace: Workspac
     account = begin(24)
     remove(workspace, range(5, 25))
     for number in range(1, 5):
-        path = workspace.root / "monitors" / f"m{number}.yaml"
-        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+        workspace.replace(f"m{number}.yaml", "enabled: true", "enabled: false")
     said = "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1"
     account.apply().expect(5, err=said)
 
@@ -356,8 +354,7 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
 ) -> None:
     account = begin(20)  # the budget is 6
     for number in range(1, 8):
-        path = workspace.root / "monitors" / f"m{number}.yaml"
-        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+        workspace.replace(f"m{number}.yaml", "enabled: true", "enabled: false")
         done = account.apply("--target", f"email-smtp/m{number}", "--json")
         assert done.code == (0 if number <= 6 else 5), done
         if number <= 6:
@@ -387,8 +384,7 @@ def test_only_what_was_lost_counts_later(
     workspace.kept.unlink()
     assert account.apply().code == 0
     for number in range(1, 4):
-        path = workspace.root / "monitors" / f"m{number}.yaml"
-        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+        workspace.replace(f"m{number}.yaml", "enabled: true", "enabled: false")
     done = account.apply("--json").expect(7)
     assert [item["id"] for item in done.json["losses"]] == [1, 3]
     assert [item["id"] for item in workspace.state()["losses"]] == [1, 3]
@@ -409,8 +405,7 @@ def test_what_a_killed_run_took_away_counts(
 
     account = sandbox(*seed, witness=witness)
     assert account.apply().code == 0
-    path = workspace.root / "monitors" / "m1.yaml"
-    path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+    workspace.replace("m1.yaml", "enabled: true", "enabled: false")
     assert account.apply().code == 0
     ((lost,),) = seen
     assert (lost["id"], lost["address"], lost["causes"]) == (1, "email-smtp/m1", ["disabled"])
@@ -454,8 +449,7 @@ def test_a_field_that_leaves_git_while_it_is_off(begin: Relays, workspace: Works
     account = begin(6)
     for number in range(1, 4):
         account.edit("email-smtp", number, enabled=False)
-        path = workspace.root / "monitors" / f"m{number}.yaml"
-        path.write_text(path.read_text().replace("  enabled: true\n", ""))
+        workspace.replace(f"m{number}.yaml", "  enabled: true\n", "")
     said = "3 of 6 monitors would lose monitoring (3 released), and the budget is 1"
     account.apply().expect(5, err=said)
 

@@ -18,7 +18,6 @@ from reconciler.sandbox import parse_world
 
 from documents import check
 
-_APPLY = ("apply", "--auto-approve")
 _SMTP = "email-smtp"
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"

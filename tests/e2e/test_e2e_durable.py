@@ -166,9 +166,8 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
     account = sandbox(monitor("email-smtp", 1, port=25))
     assert account.apply().code == 0
     account.edit("email-smtp", 1, port=587)
-    text = (
-        workspace.read("relay.yaml").replace("kind: email-smtp\n", "") + "kind: email-smtp\n"
-    )  # not in order either
+    text = workspace.read("relay.yaml").replace("kind: email-smtp\n", "")
+    text += "kind: email-smtp\n"  # not in order either
     workspace.write("relay.yaml", text)
 
     assert wrapped(_AT_STEP, "0", *command, env=account.env).code == -signal.SIGKILL

@@ -9,7 +9,6 @@ from e2e.conftest import Account, Sandbox, Workspace, monitor
 
 from documents import check
 
-_APPLY = ("apply", "--auto-approve")
 _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
 
 

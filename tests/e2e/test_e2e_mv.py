@@ -10,7 +10,6 @@ from reconciler import durable
 
 from documents import check
 
-APPLY = ("apply", "--auto-approve")
 HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"
 TWO = """\
 # yaml-language-server: $schema=../../schemas/email-smtp.schema.json

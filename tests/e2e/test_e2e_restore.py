@@ -11,7 +11,6 @@ from reconciler.context import Clock
 
 from documents import check
 
-_APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"
 _NO_CHANGES = "No changes. 3 unchanged.\n"
 

@@ -12,7 +12,6 @@ from e2e.conftest import Account, Fleet, Relays, Run, Workspace
 
 from documents import check
 
-_SMTP = "email-smtp"
 _APPLY = ("apply", "--auto-approve")
 _CI = {"CI": "1"}
 """So that the state is that of the account, and nobody could be asked."""

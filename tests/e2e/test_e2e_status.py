@@ -13,7 +13,6 @@ from reconciler.state_store.port import Key
 from build import SCHEMAS
 from documents import check
 
-_APPLY = ("apply", "--auto-approve")
 _REF = {"secretRef": {"env": "NOTE"}}
 _PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}]
 

@@ -7,7 +7,6 @@ from reconciler.sandbox import parse_world
 
 from documents import check
 
-_APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
 _REF = {"secretRef": {"env": "POP3_PASSWORD"}}
 

@@ -126,7 +126,6 @@ def test_created_values_win_over_the_accounts_defaults(kind: MonitorKind) -> Non
     assert monitor["locations"] == [{"id": 30, "name": "Fremont (CA)", "region": 1}]
 
 
-_NOTES = ("alert_note", "note")
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "name": st.text(min_size=1),
     "billing_plancode": st.sampled_from(["UBM - A/A", "UBM-A/A"]),

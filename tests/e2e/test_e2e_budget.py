@@ -21,9 +21,6 @@ from e2e.conftest import (
 from reconciler.context import SYSTEM
 from reconciler.sandbox import parse_world
 
-_APPLY = ("apply", "--auto-approve")
-_PRUNE = (*_APPLY, "--prune")
-
 
 @pytest.fixture(autouse=True)
 def _default_budget(workspace: Workspace) -> None:
@@ -32,18 +29,17 @@ def _default_budget(workspace: Workspace) -> None:
 
 
 @pytest.fixture
-def begin(workspace: Workspace, sandbox: Sandbox) -> Callable[[int], Account]:
+def begin(workspace: Workspace, sandbox: Sandbox) -> Relays:
     """So many relays in a file each, applied once; every third is of team front."""
 
-    def applied(count: int) -> Account:
+    def applied(count: int, *others: Mapping[str, Any], **options: Any) -> Account:
         seed = []
         for number in range(1, count + 1):
+            name, fields = f"m{number}", {"name": f"M{number}", "enabled": True}
             labels = {"team": "mail" if number % 3 else "front"}
-            workspace.describe(
-                "email-smtp", f"m{number}", number, labels=labels, name=f"M{number}", enabled=True
-            )
-            seed.append(monitor("email-smtp", number, name=f"M{number}", enabled=True))
-        account = sandbox(*seed)
+            workspace.describe("email-smtp", name, number, labels=labels, **fields)
+            seed.append(monitor("email-smtp", number, **fields))
+        account = sandbox(*seed, *others, **options)
         assert account.apply().code == 0
         return account
 
@@ -64,14 +60,14 @@ def test_a_commit_that_deletes_half_the_manifests(begin: Relays, workspace: Work
     assert plan.code == 0
     assert "0 to add, 0 to change, 12 to destroy. 12 unchanged." in plan.out
     assert "Coverage: 12 monitors lose monitoring (12 deleted); over the budget of 7" in plan.out
-    done = account.run(*_PRUNE)
+    done = account.apply("--prune")
     assert done.code == 5
     assert "- email-smtp/m12 (id 12)" in done.out
     assert "12 of 24 monitors would lose monitoring (12 deleted), and the budget is 7" in done.err
     assert "allow it for this run with --allow-loss 12." in done.err
-    assert account.run(*_PRUNE, "--allow-loss", "11").code == 5
+    assert account.apply("--prune", "--allow-loss", "11").code == 5
     assert account.writes() == []
-    account.run(*_PRUNE, "--allow-loss", "12").expect(0, out="12 destroyed")
+    account.apply("--prune", "--allow-loss", "12").expect(0, out="12 destroyed")
     assert len(account.requests("DELETE")) == len(account.writes()) == 12
 
 
@@ -101,7 +97,7 @@ def test_a_commit_that_disables_500_monitors(
         "last_apply": None,
         "ceiling": None,
     }
-    done = account.run(*_PRUNE)
+    done = account.apply("--prune")
     assert done.code == 5
     assert "500 to change" in done.out
     assert "500 of 600 monitors would lose monitoring (500 disabled), and the budget is 10" in (
@@ -122,11 +118,11 @@ def test_a_commit_that_empties_the_folder(begin: Relays, workspace: Workspace) -
         ("--allow-empty",): ["--allow-loss 12", "and the budget is 3"],
         ("--allow-loss", "12"): ["with --allow-empty.", "there are no manifests"],
     }.items():
-        done = account.run(*_PRUNE, *flags).expect(5, out="- email-smtp/m12 (id 12)")
+        done = account.apply("--prune", *flags).expect(5, out="- email-smtp/m12 (id 12)")
         assert all(text in done.err for text in named), done.err
     account.apply().expect(5, err="there are no manifests, but the state has 12 monitors: nothing")
     assert account.writes() == []
-    account.run(*_PRUNE, "--allow-empty", "--allow-loss", "12").expect(0)
+    account.apply("--prune", "--allow-empty", "--allow-loss", "12").expect(0)
     assert len(account.requests("DELETE")) == len(account.writes()) == 12
 
 
@@ -135,13 +131,13 @@ def test_the_project_sets_the_budget(begin: Relays, workspace: Workspace) -> Non
     remove(workspace, range(1, 5))
     project = workspace.root / "reconciler.toml"
     project.write_text("[budget]\nmonitors = 20\npercent = 30\n")
-    assert "and the budget is 3" in account.run(*_PRUNE).err
+    assert "and the budget is 3" in account.apply("--prune").err
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
     said = "reconciler.toml now allows 4, but a raised limit takes effect only"
-    account.run(*_PRUNE).expect(5, err=said)
+    account.apply("--prune").expect(5, err=said)
     assert account.apply().code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in account.run("plan", "--prune").out
-    assert account.run(*_PRUNE).code == 0
+    assert account.apply("--prune").code == 0
     assert len(account.requests("DELETE")) == len(account.writes()) == 4
     project.write_text("[budget]\nmonitor = 4\n")
     account.run("plan").expect(3, err="reconciler.toml:1: budget takes monitors and percent")
@@ -315,9 +311,9 @@ def test_eight_of_nine(begin: Relays, workspace: Workspace) -> None:
     account = begin(9)
     remove(workspace, range(1, 9))
     said = "8 of 9 monitors would lose monitoring (8 deleted), and the budget is 2"
-    account.run(*_PRUNE).expect(5, err=said)
+    account.apply("--prune").expect(5, err=said)
     kept = [word for number in range(2, 9) for word in ("--keep", f"email-smtp/m{number}")]
-    assert account.run(*_PRUNE, *kept).code == 0  # one may always be lost
+    assert account.apply("--prune", *kept).code == 0  # one may always be lost
     assert len(account.requests("DELETE")) == len(account.writes()) == 1
 
 
@@ -364,10 +360,9 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
     )
     # A monitor that has lost some already counts once.
     remove(workspace, range(1, 2))
-    prune = (*_PRUNE, "--target", "email-smtp/m1")
-    plan = account.run("plan", *prune[2:], "--json")
-    assert len(plan.json["coverage"]["recent"]) == 6
-    assert account.run(*prune).code == 0
+    prune = ("--prune", "--target", "email-smtp/m1")
+    assert len(account.run("plan", *prune, "--json").json["coverage"]["recent"]) == 6
+    assert account.apply(*prune).code == 0
     almost = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=23))
     assert account.apply("--target", "email-smtp/m7", clock=almost).code == 5
     later = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=25))
@@ -375,14 +370,8 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
     assert [item["id"] for item in workspace.state()["losses"]] == [7]
 
 
-def test_only_what_was_lost_counts_later(
-    begin: Relays, workspace: Workspace, sandbox: Sandbox
-) -> None:
-    begin(10)
-    seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
-    account = sandbox(*seed, faults=["PATCH /monitors/email-smtp/2 status=400"])
-    workspace.kept.unlink()
-    assert account.apply().code == 0
+def test_only_what_was_lost_counts_later(begin: Relays, workspace: Workspace) -> None:
+    account = begin(10, faults=["PATCH /monitors/email-smtp/2 status=400"])
     for number in range(1, 4):
         workspace.replace(f"m{number}.yaml", "enabled: true", "enabled: false")
     done = account.apply("--json").expect(7)
@@ -390,21 +379,15 @@ def test_only_what_was_lost_counts_later(
     assert [item["id"] for item in workspace.state()["losses"]] == [1, 3]
 
 
-def test_what_a_killed_run_took_away_counts(
-    begin: Relays, workspace: Workspace, sandbox: Sandbox
-) -> None:
+def test_what_a_killed_run_took_away_counts(begin: Relays, workspace: Workspace) -> None:
     """It is in the state before the request is: whoever is killed then cannot take it back."""
-    begin(10)
-    workspace.kept.unlink()
-    seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
     seen: list[Any] = []
 
     def witness(moment: str, method: str, _path: str) -> None:
         if (moment, method) == ("before", "PATCH"):
             seen.append(workspace.state()["losses"])
 
-    account = sandbox(*seed, witness=witness)
-    assert account.apply().code == 0
+    account = begin(10, witness=witness)
     workspace.replace("m1.yaml", "enabled: true", "enabled: false")
     assert account.apply().code == 0
     ((lost,),) = seen
@@ -418,17 +401,17 @@ def test_a_ceiling_that_the_repository_cannot_raise(begin: Relays, workspace: Wo
     workspace.settings("[budget]\nmonitors = 12\npercent = 100\n")
     assert account.apply(env=ceiling).code == 0
     for flags in ((), ("--allow-loss", "12")):
-        done = account.run(*_PRUNE, *flags, env=ceiling)
+        done = account.apply("--prune", *flags, env=ceiling)
         assert done.code == 5
         assert "(4 deleted), and the budget is 2" in done.err
         assert "RECONCILER_BUDGET is a hard limit that no flag overrides" in done.err
     two = ("--keep", "email-smtp/m1", "--keep", "email-smtp/m2")
-    assert account.run(*_PRUNE, *two, env=ceiling).code == 0
+    assert account.apply("--prune", *two, env=ceiling).code == 0
     assert (
         "(2 deleted), 2 others have lost some"
-        in account.run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
+        in account.apply("--prune", "--allow-loss", "2", env=ceiling).err
     )
-    assert account.run(*_PRUNE).code == 0
+    assert account.apply("--prune").code == 0
     said = "RECONCILER_BUDGET is '', which is not a budget"
     account.run("plan", env={"RECONCILER_BUDGET": ""}).expect(3, err=said)
 
@@ -475,22 +458,19 @@ def test_a_typing_error_in_what_is_to_be_kept(
 
 
 def test_a_state_that_lies_deletes_nothing_of_another_type(
-    begin: Relays, workspace: Workspace, sandbox: Sandbox
+    begin: Relays, workspace: Workspace
 ) -> None:
     """A record may name any id: what is deleted must at least be of the record's kind."""
-    begin(4)
-    state = workspace.state()
-    ours = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 5)]
     web = {"id": 70, "type": "web", "name": "The shop"}
-    account = sandbox(*ours, web, world=parse_world("no-type"))
-    state["account"]["url"] = account.url
+    account = begin(4, web, world=parse_world("no-type"))
+    state = workspace.state()
     for name, number in (("gone", 71), ("web", 70)):
         state["records"][f"email-smtp/{name}"] = state["records"]["email-smtp/m1"] | {"id": number}
-    workspace.kept.write_text(json.dumps(state))
-    done = account.run(*_PRUNE)
+    workspace.save(state)
+    done = account.apply("--prune")
     assert done.code == 5, done
     assert "! email-smtp/web refused: AlertSite does not return the type of monitor 70" in done.out
     assert "email-smtp/gone (id 71) forgotten" in done.out
     assert account.writes() == []
-    assert account.run(*_PRUNE, "--keep", "email-smtp/web").code == 0
+    assert account.apply("--prune", "--keep", "email-smtp/web").code == 0
     assert account.writes() == []

@@ -1,6 +1,5 @@
 """doctor: everything that a run needs, checked once, with the next step."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -259,7 +258,7 @@ class TestState:
         state = workspace.state()
         first, second = sorted(state["records"])
         state["records"][second]["id"] = number = state["records"][first]["id"]
-        workspace.kept.write_text(json.dumps(state))
+        workspace.save(state)
         status, message = _found(doctor(env=account.env))["state"]
         assert status == "warn"
         assert message.endswith(f" binds {first} and {second} to monitor {number}")

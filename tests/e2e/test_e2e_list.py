@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 
 import pytest
 from e2e.conftest import Account, Sandbox, Workspace, monitor
@@ -199,7 +198,7 @@ def test_a_state_that_does_not_know_what_was_there(workspace: Workspace, account
     state = workspace.state()
     check(state, "state")
     assert state.pop("unmanaged") == [3]
-    workspace.kept.write_text(json.dumps(state), encoding="utf-8")
+    workspace.save(state)
     said = "does not list the monitors that had no manifest"
     account.run("drift", "--unmanaged").expect(8, err=said)
 

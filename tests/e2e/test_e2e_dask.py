@@ -67,10 +67,9 @@ class Cluster:
         self.worker(1)
 
     def _start(self, what: str, *arguments: str | Path) -> None:
-        program = Path(sys.executable).parent / "dask"
         log = self._stack.enter_context((self._root.parent / "cluster.log").open("ab"))
         process = subprocess.Popen(
-            [program, what, *arguments, "--no-dashboard"],
+            [sys.executable, "-m", "dask", what, *arguments, "--no-dashboard"],
             cwd=self._root,
             env=self._env,
             stdin=subprocess.DEVNULL,

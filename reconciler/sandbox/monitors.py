@@ -309,12 +309,7 @@ class SecretFields:
             for pattern in schema["$defs"]["extraFields"]["patternProperties"]
         }
         find = [re.compile(pattern).search for pattern in sorted(patterns)]
-
-        @lru_cache(_MOST_KNOWN)
-        def is_secret(name: str) -> bool:
-            return any(search(name) for search in find)
-
-        self._is_secret = is_secret
+        self._is_secret = lru_cache(_MOST_KNOWN)(lambda name: any(seek(name) for seek in find))
 
     def are_in(self, value: object) -> bool:
         """Whether there is one at any depth."""

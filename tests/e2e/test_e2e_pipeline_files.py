@@ -258,6 +258,7 @@ def test_the_workflow_of_a_fleet_is_as_good_as_the_others(repository: Path) -> N
     check(repository, TOOLS / "actionlint", "-shellcheck=", "-pyflakes=")
     check(repository, TOOLS / "zizmor", "--offline", "--no-progress", ".")
     uses = [line for line in text.splitlines() if "uses: " in line and "uses: ./" not in line]
+    assert uses
     assert all(map(_PINNED.search, uses))
     apply = _read(_FLEET / "github-fleet.yml")["jobs"]["apply"]
     assert apply["strategy"]["matrix"]["shard"] == list(range(1, apply["env"]["SHARDS"] + 1))

@@ -21,7 +21,9 @@ from ipaddress import ip_address
 from ssl import SSLCertVerificationError, SSLError
 from typing import TYPE_CHECKING
 
+from reconciler.core.rollup import PartResult
 from reconciler.errors import ConfigurationError, ExecutorError, UsageError
+from reconciler.usecases.fleet_job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +90,7 @@ def connected(executor: str) -> Iterator[Executor]:
                 f"the scheduler {address} has no worker",
                 f"Start one in the root of the repository: dask worker {address}",
             ) from error
+        _refuse_other_versions(client)
         client.run_on_scheduler(_repeat_seldom)
 
         class Unprofiled(WorkerPlugin):
@@ -153,6 +156,25 @@ def _refusal(address: str, error: OSError) -> str:
             return f"TLS failed: {reason}"
     wish = "not accept the certificate of this client" if address[:3] == "tls" else "expect TLS"
     return f"it closed the connection; it may {wish}"
+
+
+def _refuse_other_versions(client: Client) -> None:
+    """Raises if a worker has jobs or results of another shape: they would be waited for forever.
+
+    Raises:
+        ConfigurationError: that.
+    """
+    shapes = client.run(_shape, on_error="return")  # also where there is none
+    if any(shape != _shape() for shape in shapes.values()):
+        raise ConfigurationError(
+            "a worker has another version of reconciler, or none",
+            "Start all workers with the version that is installed here.",
+        )
+
+
+def _shape() -> tuple[object, ...]:
+    """Runs in each worker: of what goes between here and there."""
+    return Job._fields, PartResult._fields
 
 
 def _repeat_seldom(dask_scheduler: Scheduler) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from e2e.conftest import Done
 from e2e.test_e2e_shards import ALL, COUNT, ENV, fleets, report
 
+import reconciler
 from reconciler.state_store import current, open_store
 
 from certificates import Authorities
@@ -44,8 +46,8 @@ class Cluster:
             time.sleep(0.05)
         self.address = json.loads(file.read_text())["address"]
 
-    def worker(self, threads: int) -> None:
-        self._start("worker", self.address, "--no-nanny", "--nthreads", str(threads))
+    def worker(self, threads: int, **env: str) -> None:
+        self._start("worker", self.address, "--no-nanny", "--nthreads", str(threads), **env)
 
     def coordinate(self, *arguments: str, **env: str) -> Done:
         """Runs the command line, which gives the work to the workers, to its end."""
@@ -66,12 +68,12 @@ class Cluster:
         os.kill(process, signal.SIGKILL)
         self.worker(1)
 
-    def _start(self, what: str, *arguments: str | Path) -> None:
+    def _start(self, what: str, *arguments: str | Path, **env: str) -> None:
         log = self._stack.enter_context((self._root.parent / "cluster.log").open("ab"))
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", what, *arguments, "--no-dashboard"],
             cwd=self._root,
-            env=self._env,
+            env=self._env | env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -204,3 +206,24 @@ def test_tls_lets_in_who_has_a_certificate_of_the_authority_and_nobody_else(
         accounts = done.result().json["accounts"]
         assert [item["changes"]["update"] for item in accounts] == [1, 1, 1], accounts
         assert [len(account.requests("PATCH")) for account in fleet.accounts] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_worker_of_another_version_is_refused_at_once(
+    fleets: Callable[..., Any], base_env: dict[str, str], tmp_path: Path, *, is_there: bool
+) -> None:
+    """A result that cannot be read here would be waited for without end."""
+    package = tmp_path / "later" / "reconciler"
+    shutil.copytree(Path(reconciler.__file__).parent, package)
+    module = package / "core" / "rollup.py"
+    code = module.read_text()
+    changed = code.replace('    part: str = ""\n', '    part: str = ""\n    later: str = ""\n', 1)
+    assert changed != code
+    module.write_text(changed)
+    if not is_there:
+        (package / "__init__.py").write_text("raise ModuleNotFoundError(__name__)\n")
+    with fleets("other", count=1) as fleet, contextlib.ExitStack() as stack:
+        cluster = Cluster(fleet.root, base_env, stack)
+        cluster.worker(1, PYTHONPATH=str(package.parent))
+        done = cluster.coordinate("plan", "--all-accounts", "--executor", f"dask:{cluster.address}")
+    assert (done.code, "has another version of reconciler" in done.err) == (3, True), done

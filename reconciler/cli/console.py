@@ -55,7 +55,7 @@ class Captured:
     def __init__(self, redactor: Redactor) -> None:
         self.is_json = False
         self._redactor = redactor
-        self._texts: dict[str, list[str]] = {"progress": [], "stdout": [], "talk": []}
+        self._texts: dict[str, list[str]] = {"progress": [], "stdout": [], "stderr": []}
 
     def take(self, name: str, text: str, *, is_json: bool = False) -> None:
         """Takes what is printed to a stream of that name."""
@@ -63,12 +63,15 @@ class Captured:
         clean = (
             self._redactor.document(text, is_shown=True) if is_json else self._redactor.text(text)
         )
-        if name == "stderr":
-            name = "talk" if self._texts["stdout"] else "progress"
+        if name == "stdout" and not self._texts["stdout"]:  # so what was said so far is progress
+            self._texts["progress"], self._texts["stderr"] = self._texts["stderr"], []
         self._texts[name].append(clean)
 
     def text(self, *names: str) -> str:
-        """What was printed to stdout; what was said before that, as progress; and after it."""
+        """What was printed to stdout; what was said before that, as progress; or on stderr since.
+
+        Of a part that prints nothing to stdout, nothing is progress.
+        """
         return "".join(text for name in names for text in self._texts[name])
 
 

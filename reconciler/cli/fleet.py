@@ -148,7 +148,7 @@ def work(job: Job, whole: Context) -> PartResult:
         progress=captured.text("progress"),
         text=captured.text("stdout"),
         is_json=captured.is_json,
-        talk=captured.text("talk"),
+        talk=captured.text("stderr"),
         formats={name: redactor.text(text) for name, text in formats.items()},
     )
     for value in shown:

@@ -391,7 +391,7 @@ class _Watcher:
             ended = cli.ended(begin, ())
         message = redactor.text(ended.error)
         if message and not self._stopping.is_asked:
-            console.say(self._part(account.name, captured.text("progress", "talk")))
+            console.say(self._part(account.name, captured.text("progress", "stderr")))
         plan = PartResult(account.name, "plan", int(ended.code), message)
         if not found:
             seen = Seen(account.name, at, int(ended.code), message, is_seen=False)

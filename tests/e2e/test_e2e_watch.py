@@ -901,6 +901,16 @@ def test_the_budget_of_all_accounts_counts(
     assert [len(account.patches()) for account in two] == [1, 1]
 
 
+def test_why_an_apply_was_refused_is_said(account: Account, author: Author) -> None:
+    author.set(1, 31)
+    assert account.apply(cwd=author.checkout).code == 0
+    author.set(1, 32)
+    author.once(account, "--apply")
+    author.git("reset", "--quiet", "--hard", "HEAD^")
+    author.git("push", "--quiet", "--force", "origin", "main")
+    author.once(account, "--apply").expect(5, err="--allow-older")
+
+
 def test_without_a_state_nothing_is_applied(account: Account, author: Author) -> None:
     account.edit("email-smtp", 2, port=2525)
     author.set(1, 31)

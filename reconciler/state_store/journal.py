@@ -97,8 +97,8 @@ class Journal:
                 try:
                     os.ftruncate(self._descriptor, size)
                 except OSError:
-                    os.close(self._descriptor)
-                    self._descriptor = None
+                    descriptor, self._descriptor = self._descriptor, None
+                    os.close(descriptor)
                 raise
 
     def close(self) -> None:

@@ -132,6 +132,30 @@ class TestWriting:
         with pytest.raises(StateError, match="is closed"):
             journal.append([{"number": 2}])
 
+    def test_one_that_cannot_even_be_closed_writes_to_no_other_file(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal, close = Journal.create(store, "run-1"), os.close
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def fail_to_close(descriptor: int) -> None:  # as a network drive does: it is closed then
+            close(descriptor)
+            fail()
+
+        with monkeypatch.context() as broken:
+            for name, function in (("write", fail), ("ftruncate", fail), ("close", fail_to_close)):
+                broken.setattr(os, name, function)
+            with pytest.raises(StateError):
+                journal.append([{"number": 1}])
+        with (tmp_path / "other").open("xb") as other:  # which gets the number of the journal's
+            with pytest.raises(StateError, match="is closed"):
+                journal.append([{"number": 2}])
+            journal.close()
+            other.flush()
+        assert not (tmp_path / "other").read_bytes()
+
     def test_a_killed_run_leaves_what_it_was_told_is_written(
         self, store: Store, python: Any
     ) -> None:

@@ -28,6 +28,7 @@ FORMAT_VERSION, JOURNAL_VERSION = "2.4", "2.3"
 
 
 _MOST_PLANS = 100
+_VERSION = re.compile("[0-9]+[.][0-9]+")
 _MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  # sorts as time does
 UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
 
@@ -309,7 +310,8 @@ def from_text(text: bytes) -> State:
     if not isinstance(version, str):
         raise StateError("the state is corrupt: it has no format_version")
     if version != "1.0" and not is_known(version, FORMAT_VERSION):
-        raise NewerFormatError(
+        kind = NewerFormatError if _VERSION.fullmatch(version) else StateError
+        raise kind(
             f"the state has format {version}, but this reconciler reads {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
         )

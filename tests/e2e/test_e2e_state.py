@@ -190,10 +190,20 @@ def test_pushed_over_the_one_it_was_pulled_from(workspace: Workspace, kept: Path
 
 
 @pytest.mark.usefixtures("applied")
-def test_pushed_over_one_that_cannot_be_read(workspace: Workspace, kept: Path, run: Run) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda kept: kept[:100],
+        lambda kept: kept.replace(b'"format_version": "', b'"format_version": "?'),
+    ],
+    ids=["cut", "of-no-format"],
+)
+def test_pushed_over_one_that_cannot_be_read(
+    damaged: Callable[[bytes], bytes], workspace: Workspace, kept: Path, run: Run
+) -> None:
     before = kept.read_bytes()
     (workspace.root / "pulled.json").write_bytes(before)
-    kept.write_bytes(before[:100])
+    kept.write_bytes(damaged(before))
     assert run("state", "push", "pulled.json", env=_CI).code == 8
     assert run("state", "push", "--allow-older", "pulled.json", env=_CI).code == 0
     assert run("state", "list", env=_CI).code == 0

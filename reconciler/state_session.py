@@ -90,8 +90,10 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     if held is None:
         head: JSON = next((lines[0] for _, lines in journals if lines), None)
         head = head if isinstance(head, dict) else {}
-        named = head.get("account")  # none in a journal that is refused anyway
-        of_journal = Account(**named) if isinstance(named, dict) else Account(DEFAULT_ACCOUNT, "")
+        try:
+            of_journal = json_text.decoded(Account("", ""), head.get("account"))
+        except (KeyError, TypeError):  # in none, or one that is refused anyway
+            of_journal = Account(DEFAULT_ACCOUNT, "")
         saved, version = State(str(head.get("lineage", lineage)), account or of_journal), None
     else:
         saved, version = parsed(store, held.data), held.version

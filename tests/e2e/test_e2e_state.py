@@ -561,6 +561,18 @@ def test_a_damaged_journal_is_named(line: dict[str, Any], kept: Path, applied: A
         applied.run(*command).expect(8, err=f"the journal {journal} cannot be used: ")
 
 
+@pytest.mark.parametrize("named", [{"name": "default"}, {"name": "a", "url": "", "more": 3}])
+def test_a_damaged_journal_is_named_where_no_state_is(
+    named: dict[str, Any], kept: Path, applied: Account
+) -> None:
+    journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
+    head = {"journal": "2.3", "run": "20260101T000000Z-0a1b2c3d", "lineage": "a", "account": named}
+    journal.write_text(json.dumps(head) + "\n")
+    kept.unlink()
+    for command in (("plan",), ("state", "list"), _APPLY):
+        applied.run(*command).expect(8, err=f"the journal {journal} cannot be used: ")
+
+
 # clocks
 
 

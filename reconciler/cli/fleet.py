@@ -197,8 +197,12 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
         with whole.working() as (do, executor):
             parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
         good = [item for item in parts if item.is_good]
-        limit = limit_together(good, whole.budget(good), spread.shard)
-        return put(RollUp(whole.operation, tuple(parts), limit=limit), outputs)
+        limit, ceiling = (
+            limit_together(good, it, spread.shard)
+            for it in (whole.budget(good), whole.ceiling(good))
+        )
+        found = RollUp(whole.operation, tuple(parts), limit=limit, ceiling=ceiling)
+        return put(found, outputs)
     people = None
     if not spread.executor:
         people = signals.services(given.params["notify"])
@@ -327,7 +331,8 @@ class _Whole:
             plans = [told(item, to_stderr) for item in run_jobs(undone, do, executor)]
             good = [item for item in plans if item.is_good]
             before = tuple(done.values())
-            refuse_unsafe(good, self.budget(good), allow_loss, self._spread.shard, before)
+            budget, ceiling = self.budget(good), self.ceiling(good)
+            refuse_unsafe(good, budget, allow_loss, self._spread.shard, before, ceiling)
             if any(item.asks for item in good):
                 (console.say if to_stderr.stdout == "talk" else console.data)(
                     rollup_text(RollUp("plan", tuple(plans)))
@@ -373,6 +378,10 @@ class _Whole:
         if not any(item.losses for item in plans):
             return None
         return runtime.budget_together(runtime.accounts(), self._chosen, self._spread.shard)
+
+    def ceiling(self, plans: Iterable[PartResult]) -> Budget | None:
+        """How much all may lose together whatever options say; like `budget`."""
+        return runtime.ceiling_together() if any(item.losses for item in plans) else None
 
 
 def _outputs_of(given: click.Context) -> RollUpOutputs:

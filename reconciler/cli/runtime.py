@@ -399,6 +399,11 @@ def budget_together(
     return safety.budget_together(usual if item.budget is None else item.budget for item in chosen)
 
 
+def ceiling_together() -> Budget | None:
+    """How many monitors all accounts may lose together, whatever settings and options say."""
+    return config.read_state(os.environ, config.PROJECT).budgets.ceiling
+
+
 def prunes(*, asked: bool | None) -> bool:
     """Whether orphans are retired: as the flag says, or else the project's file."""
     if asked is None:

@@ -328,7 +328,9 @@ class _Watcher:
                 return looks
             try:
                 budget = runtime.budget_together(accounts, chosen)
-                refuse_unsafe([it.plan for it in looks.values()], budget, None)
+                ceiling = runtime.ceiling_together()
+                plans = [it.plan for it in looks.values()]
+                refuse_unsafe(plans, budget, None, ceiling=ceiling)
             except ReconcilerError as error:
                 code, reason = int(error.exit_code), str(error)
                 for name, it in looks.items():

@@ -14,6 +14,7 @@ from reconciler.core.overview import Overview
 from reconciler.core.plan import Plan, others_have
 from reconciler.core.report import Report
 from reconciler.core.result import Result
+from reconciler.core.safety import HARD_LIMIT
 from reconciler.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -251,12 +252,14 @@ class RollUp(NamedTuple):
         interrupted: a person or the system wanted it to end.
         limit: how many monitors may lose monitoring together by plans; None if that is not known,
             or not limited.
+        ceiling: how many may whatever options say; None if that is not known, or not limited.
     """
 
     operation: str
     parts: tuple[PartResult, ...]
     interrupted: bool = False
     limit: int | None = None
+    ceiling: int | None = None
 
     def in_format(self, name: str) -> RollUp:
         """The roll-up with what each part has shown in a format, on stdout or beside that."""
@@ -294,9 +297,17 @@ class RollUp(NamedTuple):
 
         Those that it refuses alone do not count; see `refuse_unsafe`.
         """
+        return self._loses_more_than(self.limit) or self.is_above_ceiling
+
+    @property
+    def is_above_ceiling(self) -> bool:
+        """Whether apply refuses all of the plans for what they lose, whatever options say."""
+        return self._loses_more_than(self.ceiling)
+
+    def _loses_more_than(self, limit: int | None) -> bool:
         counted = [item for item in self.parts if item.is_good and not item.is_over]
         lost = sum(item.lost for item in counted) if any(it.losses for it in counted) else 0
-        return self.limit is not None and lost > self.limit
+        return limit is not None and lost > limit
 
     @property
     def tally(self) -> dict[str, float]:
@@ -320,7 +331,9 @@ class RollUp(NamedTuple):
             "summary": self.counts,
             "changes": self.changes,
             "losses": self.losses,
-            "budget": self.limit,
+            "budget": min(
+                (it for it in (self.limit, self.ceiling) if it is not None), default=None
+            ),
             "over_budget": self.is_over,
             "tally": self.tally,
             "accounts": [item.shown() for item in self.by_urgency],
@@ -357,6 +370,7 @@ def refuse_unsafe(
     allow_loss: int | None,
     shard: Shard | None = None,
     before: Sequence[PartResult] = (),
+    ceiling: Budget | None = None,
 ) -> None:
     """Stops before anything is sent if the plans together lose too much.
 
@@ -369,22 +383,29 @@ def refuse_unsafe(
         allow_loss: how many monitors may lose monitoring in this run instead, budget or not.
         shard: which part of the accounts these are; None if they are all.
         before: what an earlier attempt at the same run has done; it is not done again, but counts.
+        ceiling: how much all accounts together may lose whatever options say; None for no limit.
 
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
     """
-    everything = losing = (*parts, *before)
+    everything = (*parts, *before)
     count = sum(item.losses for item in everything)
-    if allow_loss is None:
-        parts = [item for item in parts if not item.is_over]
-        losing = (*parts, *before)
-        counted = sum(item.lost for item in losing)
+    alone = [it.is_over if allow_loss is None else it.is_above_ceiling for it in parts]
+    together = [item for item, is_alone in zip(parts, alone, strict=True) if not is_alone]
+    losing = (*together, *before)
+    counted = sum(item.lost for item in losing)
+    share = f"shard {shard}'s part of " if shard else ""
+    hint = f"If this is intended, allow it for this run with --allow-loss {count}."
+    limit = limit_together(everything, ceiling, shard)
+    if limit is not None and counted > limit:
+        what, hint = f"{share}RECONCILER_BUDGET", HARD_LIMIT
+    elif allow_loss is None:
         limit = limit_together(everything, budget, shard)
-        share = f"shard {shard}'s part of " if shard else ""
         what = f"{share}the budget under [fleet]"
     else:
+        together, losing = [*parts], everything
         counted, limit, what = count, allow_loss, "--allow-loss"
-    if limit is None or counted <= limit or not any(item.losses for item in parts):
+    if limit is None or counted <= limit or not any(item.losses for item in together):
         return
     where = [f"{item.account} {item.losses}" for item in losing if item.losses]
     more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
@@ -394,5 +415,5 @@ def refuse_unsafe(
     raise RefusedError(
         f"{lost} of {managed} monitors in all accounts would lose monitoring "
         f"({', '.join(where[:_NAMED])}{more}){recent}, and {what} is {limit}: nothing is applied",
-        f"If this is intended, allow it for this run with --allow-loss {count}.",
+        hint,
     )

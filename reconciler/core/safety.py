@@ -64,6 +64,12 @@ _NAMED = 10
 """So many monitors are named by a refusal; the plan above it names all."""
 
 
+HARD_LIMIT = (
+    "RECONCILER_BUDGET is a hard limit that no flag overrides: apply changes that lose "
+    "fewer monitors within 24 hours, or ask the owner of RECONCILER_BUDGET to raise it."
+)
+
+
 class Budget(NamedTuple):
     """How many monitors may lose monitoring within 24 hours.
 
@@ -464,10 +470,7 @@ def refuse_unsafe(
             f"and the budget is {allowance.ceiling if is_above else limit:,}"
         )
         if is_above:
-            hints.append(
-                "RECONCILER_BUDGET is a hard limit that no flag overrides: apply changes that lose "
-                "fewer monitors within 24 hours, or ask the owner of RECONCILER_BUDGET to raise it."
-            )
+            hints.append(HARD_LIMIT)
         else:
             flags.append(f"--allow-loss {count}")
         if allow_loss is None and allowance.last_apply == limit < allowance.configured:

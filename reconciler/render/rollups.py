@@ -194,7 +194,10 @@ def _refused(rollup: RollUp) -> Iterator[str]:
     if rollup.operation != "plan":
         return
     allowed = f"without --allow-loss {rollup.losses}"
-    if rollup.is_over:
+    if rollup.is_above_ceiling:
+        limit = f"the hard limit of {rollup.ceiling:,} (RECONCILER_BUDGET) for all accounts"
+        yield f"over {limit}: apply refuses all of them, and no option allows it"
+    elif rollup.is_over:
         limit = f"the budget of {rollup.limit:,} for all accounts"
         yield f"over {limit}: apply refuses all of them {allowed}"
     above = sum(part.is_above_ceiling for part in rollup.parts)

@@ -398,6 +398,29 @@ def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(accou
     assert len(accounts.good.requests("PATCH")) == 1
 
 
+def test_a_ceiling_that_the_repository_cannot_raise_counts_over_all(accounts: Fleet) -> None:
+    """Each account stays below it; both together do not, whatever options and settings allow."""
+    chosen = (*BOTH, "--auto-approve")
+    assert accounts("apply", *chosen).code == 0
+    accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
+    accounts.workspace.change(
+        "[accounts.good]", "[fleet]\nbudget = {monitors = 99, percent = 100}\n[accounts.good]"
+    )
+    ceiling = {"RECONCILER_BUDGET": "1"}
+    plan = accounts("plan", *BOTH, env=ceiling).expect(0)
+    assert plan.out.splitlines()[-1] == (
+        "Coverage: 2 monitors lose monitoring; over the hard limit of 1 (RECONCILER_BUDGET) for all"
+        " accounts: apply refuses all of them, and no option allows it"
+    )
+    as_json = accounts("plan", *BOTH, "--json", env=ceiling).json
+    assert (as_json["budget"], as_json["over_budget"]) == (1, True)
+    said = "(good 1, other 1), and RECONCILER_BUDGET is 1: nothing is applied"
+    for flags in ((), ("--allow-loss", "2")):
+        accounts("apply", *chosen, *flags, env=ceiling).expect(5, err=said)
+    assert not accounts.good.requests("PATCH")
+    assert accounts("apply", *chosen, env={"RECONCILER_BUDGET": "2"}).code == 0
+
+
 def test_the_budget_of_the_fleet_counts_over_attempts(accounts: Fleet) -> None:
     accounts.workspace.change(
         "[accounts.good]", "[fleet]\nbudget = {monitors = 1}\n[accounts.good]"

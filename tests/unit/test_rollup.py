@@ -184,6 +184,20 @@ def test_what_a_run_may_lose_counts_over_all() -> None:
     refuse_unsafe(parts, None, 4)
 
 
+def test_no_option_raises_the_ceiling_of_all() -> None:
+    """It counts what was lost before, and not what an account that is refused alone would lose."""
+    parts = [part(name, 0, losses=2, lost=3, managed=50)._replace(ceiling=5) for name in "ab"]
+    over = part("c", 0, losses=9, lost=9, managed=50)._replace(limit=5, ceiling=5)
+    said = r"4 of 150 .* \(a 2, b 2\), 2 others .* and RECONCILER_BUDGET is 5: nothing is applied"
+    for allow_loss in (None, 99):
+        refuse_unsafe([*parts, over], None, allow_loss, ceiling=Budget(6, 100))
+        with pytest.raises(RefusedError, match=said) as caught:
+            refuse_unsafe([*parts, over], None, allow_loss, ceiling=Budget(5, 100))
+        assert "no flag overrides" in caught.value.hint
+        assert "--allow-loss" not in caught.value.hint
+        refuse_unsafe([over], None, allow_loss, ceiling=Budget(5, 100))
+
+
 def greet(job: Job) -> PartResult:
     """What a worker does; at the top of a module, so that it can be pickled."""
     return PartResult(job.account, job.operation, 0, text=f"hello {job.account}")

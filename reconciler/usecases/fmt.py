@@ -66,7 +66,15 @@ def find_findings(paths: Sequence[str], schemas: Schemas) -> tuple[Diagnostic, .
 
 
 _OF_AN_ACCOUNT = frozenset(
-    {UNDEFINED, "overrides-nothing", "duplicate-override", "duplicate-address", "duplicate-id"}
+    {
+        UNDEFINED,
+        "missing-key",
+        "nothing-to-append-to",
+        "overrides-nothing",
+        "duplicate-override",
+        "duplicate-address",
+        "duplicate-id",
+    }
 )
 """Findings that depend on which folders an account has; all folders are read here, as if they were
 those of one. The order of keys is known all the same."""

@@ -8,6 +8,8 @@ from e2e.conftest import Run, Sandbox, Workspace, manifest, monitor
 HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
 TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"
 ODD = f"{HEAD}metadata:\n  id: 1 # by hand\n  name: odd\n{TAIL}"
+DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\n"
+OVERRIDE = "kind: Override\napiVersion: reconciler/v1\n"
 EVEN = f"{HEAD}metadata:\n  name: odd\n  id: 1 # by hand\n{TAIL}"
 
 
@@ -64,7 +66,7 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Run) -> None:
 
 def test_what_accounts_have_alike_is_no_finding(workspace: Workspace, run: Run) -> None:
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay"))
-    override = "kind: Override\napiVersion: reconciler/v1\naddress: email-smtp/relay\n"
+    override = f"{OVERRIDE}address: email-smtp/relay\n"
     for account in ("prod", "staging"):
         workspace.write(f"{account}/own.yaml", manifest("email-smtp", "own", name="Own"))
         workspace.write(f"{account}/overrides.yaml", f"{override}spec: {{timeout: 60}}\n")
@@ -73,6 +75,22 @@ def test_what_accounts_have_alike_is_no_finding(workspace: Workspace, run: Run) 
     for account in ("prod", "staging"):
         assert f"monitors/{account}/overrides.yaml" in done.out
     assert run("fmt", "--check").code == 0
+
+
+def test_what_another_folder_or_variable_gives_is_no_finding(
+    workspace: Workspace, run: Run
+) -> None:
+    odd = "metadata: {name: x}\napiVersion: reconciler/v1\nkind: email-smtp\nspec:\n"
+    text = f"{odd}  name: X\n  hostname: mx\n  locations: ${{pool}}\n"
+    workspace.write("_shared/x.yaml", text)
+    workspace.write("prod/_defaults.yaml", f"{DEFAULTS}spec: {{billing_plancode: UBM}}\n")
+    workspace.write(
+        "prod/overrides.yaml",
+        f"{OVERRIDE}address: email-smtp/x\nspec: {{locations: {{append: [{{id: 1}}]}}}}\n",
+    )
+    done = run("fmt").expect(0)
+    assert done.out == "monitors/_shared/x.yaml\nmonitors/prod/overrides.yaml\n"
+    assert run("fmt", "--check", "monitors/_shared/x.yaml").code == 0
 
 
 def test_without_a_path_it_takes_the_folders_of_all_accounts(

@@ -292,7 +292,7 @@ class Checkup:
             return _not_checked("needs a login")
         if self._failure is not None:
             raise self._failure
-        return _ok(f"{self._monitors} email monitors")
+        return _ok(quantity(self._monitors, "email monitor"))
 
     def _check_clock(self) -> Check:
         if all(status is None for _, status in self._requests):

@@ -12,6 +12,7 @@ from reconciler.core.printable import json_lines
 from reconciler.core.state import StateDelta, from_text, pending_to_json, record_to_json, to_text
 from reconciler.core.targets import with_addresses
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
+from reconciler.render.text import quantity
 from reconciler.state_session import replace, take_over
 from reconciler.state_store import break_lock, current
 
@@ -170,9 +171,10 @@ def push(file: str, location: str | None, lock_timeout: float, *, allow_older: b
     run = runtime.begin_without_account(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
-            message = f"state push {run.id}: {len(new.records):,} records"
+            records = quantity(len(new.records), "record")
+            message = f"state push {run.id}: {records}"
             serial = replace(run.store, new, message, allow_older=allow_older)
-        console.note(f"{run.store.location} has serial {serial} with {len(new.records):,} records.")
+        console.note(f"{run.store.location} has serial {serial} with {records}.")
     return ExitCode.OK
 
 
@@ -207,7 +209,7 @@ def migrate(account: str, source: str, location: str | None, lock_timeout: float
             stack.enter_context(runtime.locked(run, "state migrate", lock_timeout))
         with writes.one(run.store.location):
             moved = take_over(old.store, run.store, runtime.account().name, runtime.url(), run.id)
-        records = "1 record" if len(moved.records) == 1 else f"{len(moved.records)} records"
+        records = quantity(len(moved.records), "record")
         console.say(f"{run.store.location} is the state of {moved.account}, with {records}.")
     return ExitCode.OK
 

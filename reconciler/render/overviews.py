@@ -32,10 +32,11 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, ...]]:
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)
     everyone = cost.monitors + cost.unknown
-    scope = f"{cost.monitors:,} of {everyone:,}" if cost.unknown else f"all {everyone:,}"
+    emails = quantity(everyone, "email monitor")
+    scope = f"{cost.monitors:,} of " if cost.unknown else "" if everyone == 1 else "all "
     unknown = "; the others have no known interval or locations" if cost.unknown else ""
     spent = f"{cost.measurements:,} measurements and {cost.credits:,.10g} credits per day"
-    yield "cost", f"{spent}, of {scope} email monitors{unknown}"
+    yield "cost", f"{spent}, of {scope}{emails}{unknown}"
     records = quantity(len(state.records), "record")
     yield "state", f"{overview.location}, serial {state.serial}, {records}"
     commit = f", commit {state.generation}" if state.generation.commit else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import ago, paint
+from reconciler.render.text import ago, paint, quantity
 
 if TYPE_CHECKING:
     from reconciler.core.report import Report, Tally
@@ -34,7 +34,7 @@ def report_text(report: Report, *, colour: bool = False) -> Lines:
         ),
         (
             f"Cost: {total.measurements:,.0f} measurements and {total.credits:,.1f} credits per "
-            f"day, from {len(report.locations):,} locations"
+            f"day, from {quantity(len(report.locations), 'location')}"
         ),
         f"Last apply: {last}",
     ]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from e2e.conftest import Relays, Run, Workspace, monitor
+from e2e.conftest import Relays, Run, Sandbox, Workspace, monitor
 
 from reconciler.schema import schema_folder
 
@@ -36,6 +36,13 @@ def test_its_json_fits_its_schema(run: Run, relays: Relays) -> None:
     assert done.json["runs"][0]["monitors"] == 2
     schema = json.loads((schema_folder() / "report.schema.json").read_bytes())
     assert run("schema", "report").json == schema
+
+
+def test_one_monitor_is_no_plural(sandbox: Sandbox, workspace: Workspace) -> None:
+    workspace.describe("email-smtp", "a", 1)
+    account = sandbox(monitor("email-smtp", 1, interval=5, locations=[{"id": 10}]))
+    assert account.run("report").out.count(", from 1 location\n") == 1
+    assert account.run("status").out.count(" per day, of 1 email monitor\n") == 1
 
 
 def test_pages_say_where_they_come_from(run: Run, workspace: Workspace, relays: Relays) -> None:

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = ("text", "json", "markdown")
 """Formats in which several accounts are one."""
+_EACH = f"Write one file for each: --format NAME=FILE with {PLACEHOLDER} in the name of the file."
+"""What to do where they cannot be one."""
 _GARBAGE = 50_000
 """New objects after which garbage is looked for: a fleet of 1,000 monitors has about as many."""
 _OWN_FILES = ("out", "events", "metrics", "file", "manifests", "into")
@@ -399,14 +401,16 @@ def _outputs_of(given: click.Context) -> RollUpOutputs:
                 f"Use {PLACEHOLDER} in its name, in place of the account name.",
             )
     asked = [*given.params.get("formats", ()), *(["json"] if given.params.get("as_json") else [])]
-    if "output" in given.params and not asked:  # of list
-        asked = [
-            {"table": "text", "wide": "text"}.get(given.params["output"], given.params["output"])
-        ]
-    return outputs_for(asked)
+    if "output" in given.params:  # of list
+        output = given.params["output"]
+        known = asked or ["text" if output in {"table", "wide"} else output]
+        return outputs_for(known, "Use json, or select one account with --account.")
+    return outputs_for((text for text in asked if PLACEHOLDER not in text.partition("=")[2]), _EACH)
 
 
-def outputs_for(asked: Iterable[str]) -> RollUpOutputs:
+def outputs_for(
+    asked: Iterable[str], advice: str = f"The formats are {', '.join(_TOGETHER)}."
+) -> RollUpOutputs:
     """How several accounts are shown in these formats.
 
     Raises:
@@ -415,14 +419,8 @@ def outputs_for(asked: Iterable[str]) -> RollUpOutputs:
     stdout, files = "text", []
     for text in asked:
         name, equals, file = text.partition("=")
-        if PLACEHOLDER in file:
-            continue
         if name not in _TOGETHER:
-            raise UsageError(
-                f"several accounts cannot be shown together as {name}",
-                f"Use {', '.join(_TOGETHER)}; or one file per account: {name}=FILE with "
-                f"{PLACEHOLDER} in its name.",
-            )
+            raise UsageError(f"several accounts cannot be shown together as {name}", advice)
         if equals:
             files.append((name, config.from_root(file, runtime.here())))
         else:

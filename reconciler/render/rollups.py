@@ -174,7 +174,9 @@ def _totals(rollup: RollUp) -> Iterator[str]:
         for word in [_word(rollup, PartStatus(name))]
     )
     yield f"{quantity(len(rollup.parts), 'account')}: {words}."
-    if rollup.operation != "plan":
+    if rollup.operation == "drift" and all(part.is_in_table for part in rollup.parts):
+        yield "No drift."
+    if rollup.operation != "plan" or not rollup.changes:
         return
     if any(rollup.changes.values()) or not all(part.is_good for part in rollup.parts):
         counts = (f"{rollup.changes.get(it.value, 0):,} to {VERBS[it].word}" for it in Action)

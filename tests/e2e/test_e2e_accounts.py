@@ -487,6 +487,8 @@ def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
 def test_a_file_for_each_account(accounts: Fleet) -> None:
     refused = accounts("plan", *BOTH, "--out", "plan.json")
     assert (refused.code, "several accounts cannot share plan.json" in refused.err) == (64, True)
+    accounts("report", *BOTH, "-o", "html").expect(64, err="NAME=FILE with {account} in the name")
+    accounts("list", *BOTH, "-o", "csv").expect(64, err="\nUse json, or select one account with")
     accounts(
         *("plan", *BOTH, "--out", "{account}.json", "--format", "html={account}.html"),
         *("--format", "markdown=plan.md", "--results", "results"),

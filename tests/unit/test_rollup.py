@@ -13,6 +13,7 @@ from reconciler import durable
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
 from reconciler.core.safety import Budget, budget_together
 from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.render.rollups import rollup_markdown, rollup_text
 from reconciler.usecases.fleet_job import Job, digest_of, keep, merged, perform, run_jobs
 
 if TYPE_CHECKING:
@@ -117,6 +118,20 @@ def test_the_failed_come_first_and_then_the_names() -> None:
         "changes": 1,
         "done": 1,
     }
+
+
+def test_what_nobody_could_plan_has_no_counts() -> None:
+    failed = PartResult("a", "plan", 4), PartResult("b", "plan", 6)
+    assert rollup_text(RollUp("plan", failed)).endswith("\n2 accounts: 2 failed.")
+    assert "0 to add" not in rollup_markdown(RollUp("plan", failed))
+
+
+@pytest.mark.parametrize(
+    ("codes", "end"), [((0, 0), "2 done.\nNo drift."), ((0, 2), "1 with changes, 1 done.")]
+)
+def test_accounts_without_drift_say_so(codes: tuple[int, int], end: str) -> None:
+    parts = tuple(PartResult(str(number), "drift", code) for number, code in enumerate(codes))
+    assert rollup_text(RollUp("drift", parts)).endswith(end)
 
 
 def test_plans_that_are_over_their_budget_come_first() -> None:

@@ -43,7 +43,7 @@ USUAL = (
 WIDE = ("status", "address", "id", *USUAL[1:], "billing_plancode", "file")
 COLUMNS = tuple(dict.fromkeys((*WIDE, *USUAL)))
 """What a table can show beside the fields of the monitors and `labels.NAME`."""
-_LABEL = "labels."
+LABEL = "labels."
 _UNSET = "(AlertSite)"
 """The server of a test mail that AlertSite sends itself; see `smtp_hostname` in the schema."""
 
@@ -91,7 +91,7 @@ class Listing(NamedTuple):
     def columns(self) -> set[str]:
         """All columns that a table of these can have."""
         fields = (name for item in self.monitors for name in (*item.fields, *item.kind.fields))
-        labels = (f"{_LABEL}{name}" for item in self.monitors for name in item.labels)
+        labels = (f"{LABEL}{name}" for item in self.monitors for name in item.labels)
         return {*COLUMNS, *fields, *labels}
 
     def to_json(self) -> dict[str, JSON]:
@@ -198,8 +198,8 @@ def cell(item: Listed, column: str, names: Mapping[tuple[str, str | None, int], 
             return [f"{name}={value}" for name, value in item.labels.items()]
         case "server":
             return _server(item)
-        case _ if column.startswith(_LABEL):
-            value = item.labels.get(column.removeprefix(_LABEL))
+        case _ if column.startswith(LABEL):
+            value = item.labels.get(column.removeprefix(LABEL))
             return [] if value is None else [value]
         case _:
             return _texts(item, column, names)

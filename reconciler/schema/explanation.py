@@ -96,6 +96,8 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
             advice = _type_advice(error)
             wanted = "a string or a secretRef" if limit == _TEXT_OR_REF else _TYPES[limit]
             return "type", f"must be {wanted}, not {_type_name(value)}{advice}"
+        case "enum":
+            return "invalid", f"must be {' or '.join(map(str, limit))}{did_you_mean(value, limit)}"
         case "const":
             return "api-version", f"must be {limit}"
         case "minimum" | "maximum":

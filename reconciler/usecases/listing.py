@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.listing import Listing, list_monitors
+from reconciler.core.listing import LABEL, Listing, list_monitors
 from reconciler.core.model import Live
 from reconciler.core.nearest import did_you_mean
 from reconciler.core.pending import records_of
@@ -58,9 +58,10 @@ def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:
     known = listing.columns()
     for column in columns:
         if column not in known:
+            is_label = column.startswith(LABEL)
+            what = "no monitor has this label" if is_label else "there is no such column"
             raise UsageError(
-                f"{flag} {column or '(empty)'}: there is no such column"
-                f"{did_you_mean(column, sorted(known))}",
+                f"{flag} {column or '(empty)'}: {what}{did_you_mean(column, sorted(known))}",
                 "Use a column of -o wide, a field of the monitors, or labels.NAME.",
             )
 

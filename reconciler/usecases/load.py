@@ -315,10 +315,9 @@ class _Loading:
             if fault.code == UNDEFINED:
                 advice = did_you_mean(fault.name, sorted(self._sources.variables))
                 name = self._sources.account
-                whose = (
-                    "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or of [defaults],"
-                )
-                message += advice or f"; define it under vars{whose} in reconciler.toml"
+                whose = "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or"
+                where = f"{whose} of [defaults] in reconciler.toml"
+                message += advice or f"; define it under vars{where}"
             problem = Problem(fault.pointer, fault.code, message)
             faults.append(self._placed(problem, document.origin))
         return document._replace(value=filled.value)

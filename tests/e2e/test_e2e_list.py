@@ -135,6 +135,10 @@ def test_json_and_csv(account: Account) -> None:
     [
         (["--where", "hostnam=x"], "--where hostnam: there is no such column; did you mean"),
         (["--where", "hostname"], "--where hostname: it has no ="),
+        (
+            ["--where", "labels.tem=x"],
+            "labels.tem: no monitor has this label; did you mean",
+        ),
         (["--columns", "name,"], "--columns (empty): there is no such column"),
         (["--columns", "name", "-o", "json"], "--columns cannot be used with --output json"),
         (["--offline", "--unmanaged"], "--unmanaged needs AlertSite"),

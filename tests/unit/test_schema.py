@@ -328,6 +328,10 @@ MESSAGES = {
     ),
     "range": (broken("spec/port", 0), "spec.port must be at least 1, not 0"),
     "upper range": (broken("spec/port", 70000), "spec.port must be at most 65535, not 70000"),
+    "one of": (
+        broken("lifecycle", {"retire": "delte"}),
+        "lifecycle.retire must be delete or disable; did you mean delete?",
+    ),
     "missing": (broken("spec/hostname", ...), "missing key spec.hostname"),
     "read-only": (broken("spec/id", 1), "spec.id is set by AlertSite; remove it"),
     "text": (

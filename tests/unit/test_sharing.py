@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.variables import escaped, fill, names_in
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import installed_schemas
@@ -64,6 +65,11 @@ def findings(*folders: str, account: str = "acme") -> list[str]:
 
 
 class TestVariables:
+    def test_without_accounts_they_are_those_of_defaults(self) -> None:
+        write(f"{SHARED}/relay.yaml", RELAY.replace("${port}", "${x}"))
+        (finding,) = findings(account=DEFAULT_ACCOUNT)
+        assert finding.endswith("; define it under vars of [defaults] in reconciler.toml")
+
     @pytest.mark.parametrize(
         ("text", "value"),
         [
@@ -119,7 +125,7 @@ class TestVariables:
                 "${x}",
                 (
                     "undefined-variable: the variable x is not defined; define it under vars of "
-                    "the account acme, or of [defaults], in reconciler.toml"
+                    "the account acme, or of [defaults] in reconciler.toml"
                 ),
             ),
             (

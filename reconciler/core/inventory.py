@@ -151,10 +151,11 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
 def _former(manifest: Desired, records: Mapping[str, Record]) -> list[str]:
     """The former addresses that have a record and have not led to its own yet.
 
-    One that names its monitor has at most one: that of the monitor, or else the first.
+    One that names its monitor has at most one: that of the monitor, or else the first. For an undo,
+    what has led to a record is to lead back.
     """
     own = records.get(manifest.address)
-    settled = own.previously if own is not None else ()
+    settled = own.previously if own is not None and manifest.undo is None else ()
     unsettled = (name for name in manifest.previously if name not in settled)
     addresses = (f"{manifest.kind.name}/{name}" for name in unsettled)
     known = [address for address in addresses if address in records]

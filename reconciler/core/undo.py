@@ -65,12 +65,12 @@ def undoing(
 
     The records are those of the state by now; targets are addresses, or globs over them.
     """
-    found = _Undoing(record, records, kinds)
     wanted = tuple(targets)
+    found = _Undoing(record, records, kinds, wanted)
     for change in record.changes:
         if change.took_effect and is_target_address(change.address, wanted):
             found.take_back(change)
-    found.rebind(wanted)
+    found.rebind()
     return Undoing(
         record,
         tuple(found.desired[address] for address in sorted(found.desired)),
@@ -99,8 +99,14 @@ def is_undone(record: RunRecord, undos: Iterable[RunRecord]) -> bool:
         is_left = change.action is Action.UPDATE and all(map(_unknown, change.fields))
         if change.took_effect and not is_left and not taken & {change.address, change.id or 0}:
             return False
-    bound = {item.address for item in record.bindings if item.before is None}
+    former = _former(record)
+    bound = {it.address for it in record.bindings if it.before is None or it.after in former}
     return bound <= taken | {item.address for item in record.changes if item.took_effect}
+
+
+def _former(record: RunRecord) -> dict[int, str]:
+    """By id, the address that a monitor had before the run."""
+    return {item.before: item.address for item in record.bindings if item.before is not None}
 
 
 def matches_nothing(record: RunRecord, target: str) -> bool:
@@ -258,27 +264,39 @@ class _Undoing:
     """What takes a run back, as it is found."""
 
     def __init__(
-        self, record: RunRecord, records: Mapping[str, Record], kinds: Mapping[str, Kind]
+        self,
+        record: RunRecord,
+        records: Mapping[str, Record],
+        kinds: Mapping[str, Kind],
+        targets: Sequence[str],
     ) -> None:
         self._record = record
         self._records = records
         self._kinds = kinds
         self._now = {item.id: address for address, item in records.items()}
         made = {item.id for item in record.changes if item.action is Action.CREATE}
-        lost = {item.before: item.address for item in record.bindings if item.after is None}
+        former = _former(record)
         # Bound by the run: a monitor that is not bound now may be so by an undo that was killed.
         self._given = {item.after for item in record.bindings if item.before is None} - made
         self._moves: dict[str, str] = {}
         self._bound: list[str] = []
         for item in record.bindings:
-            if item.after is None or item.before is not None:
+            if item.after is None or not is_target_address(item.address, targets):
                 continue
             if self._now.get(item.after) != item.address or item.after in made:
                 continue  # forgotten or moved since; or another one's, whose id was given again
-            if item.after in lost:
-                self._moves[item.address] = lost[item.after]
-            else:
+            if item.after in former:
+                self._moves[item.address] = former[item.after]
+            elif item.before is None:
                 self._bound.append(item.address)
+        # Chains and swaps move as a whole, but nothing moves to where something stays.
+        while stuck := [
+            address
+            for address, goal in self._moves.items()
+            if goal in records and goal not in self._moves
+        ]:
+            for address in stuck:
+                del self._moves[address]
         self.desired: dict[str, Desired] = {}
         self.targets: set[str] = set()
         self.refusals: list[Refusal] = []
@@ -302,12 +320,12 @@ class _Undoing:
         else:
             self.targets.add(address)
 
-    def rebind(self, targets: Sequence[str]) -> None:
+    def rebind(self) -> None:
         """Takes in what the run bound, and changed nothing of."""
         for address in (*self._moves, *self._bound):
             former = self._moves.get(address, address)
             kind = self._kinds.get(address.partition("/")[0])
-            if kind is None or former in self.desired or not is_target_address(address, targets):
+            if kind is None or former in self.desired:
                 continue
             self._want(kind, address, self._records[address].id, {}, frozenset())
 
@@ -337,10 +355,11 @@ class _Undoing:
     ) -> None:
         previously: tuple[str, ...] = ()
         former = self._moves.get(address)
-        if former is not None and former not in self._records:
+        is_unbound = address in self._bound
+        if former is not None:
             previously, address = (address.partition("/")[2],), former
         record = self._records.get(self._now.get(number, ""))
-        undo = Undo(forgets, is_unbound=address in self._bound)
+        undo = Undo(forgets, is_unbound=is_unbound)
         wanted = self._described(kind, address, record, fields, undo)
         self.desired[address] = wanted._replace(id=number, previously=previously)
 

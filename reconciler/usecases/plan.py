@@ -308,7 +308,9 @@ def _planned(
             break
 
     def renamed(address: str, record: Record) -> Record:
-        return record._replace(previously=by_address[address].previously)
+        # After an undo the same rename is a new one, if it comes again.
+        previously = () if workspace.undoes else by_address[address].previously
+        return record._replace(previously=previously)
 
     bound: dict[str, Record | None] = {
         address: renamed(address, made_by(pending[address], number))

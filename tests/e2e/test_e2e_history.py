@@ -253,6 +253,43 @@ def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet) -> None:
     fleet.undo(adopted).expect(5, err="nothing in run")
 
 
+@pytest.mark.parametrize("names", ["ba", "bca", "bcd"], ids=["swap", "ring", "chain"])
+def test_names_that_a_run_has_passed_on_are_passed_back(fleet: Fleet, names: str) -> None:
+    """As a whole: a part of them alone has no place to go to."""
+
+    def write(was: str, name: str, *previously: str) -> None:
+        text = manifest("email-smtp", name, name=f"Relay {was}", port=587)
+        former = f"  previously: [{', '.join(previously)}]\n" if previously else ""
+        fleet.at.write(
+            f"{was}.yaml", text.replace(f"  name: {name}\n", f"  name: {name}\n{former}")
+        )
+
+    def bound() -> dict[str, int]:
+        lines = fleet.run("state", "list").expect(0).out.splitlines()
+        return {line.split()[0]: int(line.split()[2]) for line in lines}
+
+    start = "abc"[: len(names)]
+    for name in start:
+        write(name, name)
+    fleet.apply()
+    before = bound()
+    for _ in range(2):
+        for was, name in zip(start, names, strict=True):
+            write(was, name, was)
+        moved = fleet.apply()
+        number = {
+            f"email-smtp/{name}": before[f"email-smtp/{was}"]
+            for was, name in zip(start, names, strict=True)
+        }
+        assert bound() == number
+        fleet.undo(moved, "--target", f"email-smtp/{names[-1]}").expect(5, err="nothing in run")
+        fleet.undo("last").expect(0, out="renamed")
+        assert bound() == before
+        for name in start:
+            write(name, name)
+        assert fleet.is_as_described()
+
+
 def test_what_is_asked_for_and_is_not_there(fleet: Fleet, tmp_path: Path) -> None:
     assert fleet.run("history").err.endswith(": no runs yet.\n")
     assert fleet.run("undo", "nothing").code == 64

@@ -65,7 +65,8 @@ def set_(
     """
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)
-    found = find_setting(options.sources(manifests), schemas, wanted, runtime.now()[:10])
+    sources, rules = options.sources(manifests), runtime.secret_rules()
+    found = find_setting(sources, schemas, wanted, runtime.now()[:10], rules)
     if not as_json:
         files = [(file.path, file.original or b"", file.data) for file in found.files]
         text = folded_edits_text(files, colour=console.has_colour())

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import JSON, Desired
     from reconciler.schema import Schemas
+    from reconciler.secrets import SecretRules
     from reconciler.usecases.load import Fleet, Sources
 
 
@@ -88,7 +89,13 @@ class Asked(NamedTuple):
     unset: Sequence[str] = ()
 
 
-def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str = "") -> Setting:
+def find_setting(
+    sources: Sources,
+    schemas: Schemas,
+    wanted: Asked,
+    today: str = "",
+    rules: SecretRules | None = None,
+) -> Setting:
     """The files with the fields set; writes nothing.
 
     Args:
@@ -96,6 +103,7 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
         schemas: what they must fit.
         wanted: what is asked for.
         today: the day, as YYYY-MM-DD.
+        rules: which secrets the manifests may name afterwards; None for any.
 
     Raises:
         UsageError: a target means nothing, or a value is none of its field.
@@ -140,7 +148,8 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
             ) from error
         if data != original:
             files.append(Edited(path, original, data))
-    load(sources, schemas, today, edited={file.path: file.data or None for file in files})
+    after = {file.path: file.data or None for file in files}
+    load(sources, schemas, today, rules, edited=after)
     if not files:
         return Setting((), len(chosen), 0, ())
     return Setting(tuple(files), len(chosen), changed, tuple(told))

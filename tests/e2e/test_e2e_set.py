@@ -188,6 +188,24 @@ def test_a_finding_that_an_edit_would_cause_is_not_blamed_on_the_manifests(run: 
     assert "in the manifests" not in run("set", "*", "interval=0", "--auto-approve").err
 
 
+def test_a_secret_that_no_manifest_may_name_is_not_written(workspace: Workspace, run: Run) -> None:
+    """Neither what is refused as a secret, nor where everybody could see it; what heals that is."""
+    for field, name, said in (
+        ("extra.smtp_password", "GITHUB_TOKEN", "refused-secret"),
+        ("hostname", "HOST", "shown-secret"),
+    ):
+        edit = f"{field}={{secretRef: {{env: {name}}}}}"
+        done = run("set", "email-smtp/relay", edit, "--auto-approve").expect(3)
+        assert said in done.out + done.err
+        assert workspace.read("relay.yaml") == RELAY
+    allowed = "extra.smtp_password={secretRef: {env: SMTP_PASSWORD}}"
+    run("set", "email-smtp/relay", allowed, "--auto-approve").expect(0)
+    workspace.settings('[secrets]\nenv = ["MAIL_*"]\n')
+    run("validate").expect(3, out="refused-secret")
+    run("set", "email-smtp/relay", allowed.replace("SMTP", "MAIL"), "--auto-approve").expect(0)
+    run("validate").expect(0)
+
+
 def test_the_edits_as_text_and_json(workspace: Workspace, run: Run) -> None:
     asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
     shown = run(*asked, "--json")

@@ -72,6 +72,9 @@ _UNSEEN_BREAK = re.compile(b"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 So what stands behind it would look like a part of a comment.
 """
 _CORE = "tag:yaml.org,2002:"
+# What is like a tag or an alias may be a password without quotes, so no message repeats it.
+_UNKNOWN_TAG = "this is not a standard YAML tag; remove it, or quote a text that starts with !"
+_UNKNOWN_ALIAS = "nothing before this is marked by its name; quote a text that starts with *"
 
 
 class Document(NamedTuple):
@@ -167,7 +170,7 @@ class _Construction:
         value: JSON
         is_mapping = cls is MappingStartEvent
         if event.ctag is not None and str(event.ctag) != f"{_CORE}{'map' if is_mapping else 'seq'}":
-            self._unknown_tag(event, event.ctag)
+            self._find(event, "unknown-tag", _UNKNOWN_TAG)
         value = self._mapping(depth - 1) if is_mapping else self._sequence(depth - 1)
         return value if event.anchor is None else self._anchored(event, value)
 
@@ -251,15 +254,12 @@ class _Construction:
             tag.removeprefix(_CORE)
         )
         if expected is None:
-            self._unknown_tag(event, tag)
+            self._find(event, "unknown-tag", _UNKNOWN_TAG)
         elif expected is float and type(value) is int:
             return float(value)
         elif type(value) is not expected:
-            self._find(event, "bad-tag", f"{text!r} does not match its tag")
+            self._find(event, "bad-tag", "the value does not match its tag")
         return value
-
-    def _unknown_tag(self, event: JSON, tag: object) -> None:
-        self._find(event, "unknown-tag", f"the tag {tag} is not a standard YAML tag; remove it")
 
     def _anchored(self, event: JSON, value: JSON) -> JSON:
         if event.anchor is not None:
@@ -272,7 +272,7 @@ class _Construction:
             self._find(event, "recursive-alias", f"*{event.anchor} is inside what it repeats")
             return None
         if event.anchor not in self._anchors:
-            self._find(event, "unknown-alias", f"nothing before this is marked &{event.anchor}")
+            self._find(event, "unknown-alias", _UNKNOWN_ALIAS)
             return None
         value = self._anchors[event.anchor]
         self._aliased += _count_nodes(value, MAX_ALIASED_NODES - self._aliased)

@@ -122,6 +122,12 @@ def test_findings_have_a_place_and_a_code(text: str, place: tuple[int, int], cod
     ]
 
 
+@pytest.mark.parametrize("text", ["a: !hunter2 x\n", "a: *hunter2\n", "a: !!int hunter2\n"])
+def test_no_message_shows_what_may_be_a_password(text: str) -> None:
+    _, (finding,) = parse(text)
+    assert "hunter2" not in str(finding)
+
+
 def test_all_findings_of_a_file_are_found_at_once() -> None:
     values, findings = parse("a: 1\na: 2\nb: !x 1\n1: c\n---\nd: .inf\n")
     assert [item.code for item in findings] == [

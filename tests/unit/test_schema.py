@@ -380,6 +380,10 @@ MESSAGES = {
         broken("spec/note", {"secretRef": {"7": "X"}}),
         "7 is not a scheme of secretRef: env, file or a plug-in's name",
     ),
+    "no reference": (
+        broken("spec/note", {"secretRef": {"value": "hunter2"}}),
+        "value is not a scheme of secretRef: env, file or a plug-in's name",
+    ),
     "no name": (
         broken("spec/note", {"secretRef": {"env": ""}}),
         "spec.note.secretRef.env must not be empty",

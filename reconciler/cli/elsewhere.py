@@ -16,6 +16,8 @@ _FORGET = "reconciler state rm ADDRESS forgets a record"
 _RETIRE = "delete its manifest, then run reconciler apply --prune"
 _EXTRA = r"Got unexpected extra arguments? \(([^ ]*).*\)$"
 """How click begins to say that an argument is one too many."""
+_NUMBERS = {"a valid integer range": "a whole number", "a valid float range": "a number"}
+"""What click calls the type of an option that takes a number."""
 _VARS = "set vars of an account in reconciler.toml"
 _UNLOCK = "reconciler state unlock RUN"
 COMMANDS = {
@@ -131,4 +133,6 @@ def advised(error: click.UsageError) -> click.UsageError:
     if extra and any("--target" in item.opts for item in command.params):
         text = f"{error.message}. Here: --target {extra[1]}"
         return click.UsageError(text, error.ctx)
+    for words, better in _NUMBERS.items():
+        error.message = error.message.replace(words, better)
     return error

@@ -124,7 +124,11 @@ _BAD = {
     ),
     "no-locations": (_GOOD + "  locations: []\n", "10:14: empty:", "spec.locations"),
     "not-yaml": (_GOOD + "  note: [1\n", "10:9: syntax:", "not YAML"),
-    "unknown-tag": (_GOOD + "  note: !secret x\n", "10:9: unknown-tag:", "quote a text that starts with !"),
+    "unknown-tag": (
+        _GOOD + "  note: !secret x\n",
+        "10:9: unknown-tag:",
+        "quote a text that starts with !",
+    ),
     "recursive-alias": (
         _GOOD + "extra: &e\n  again: *e\n",
         "11:10: recursive-alias:",

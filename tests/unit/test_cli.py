@@ -127,6 +127,8 @@ def test_an_option_of_another_tool_is_named_as_it_is_called_here(word: str) -> N
         ("plan email-smtp/a", "(email-smtp/a). Here: --target email-smtp/a"),
         ("drift a b", "(a b). Here: --target a"),
         ("show a b", "(b)\n"),
+        ("history --limit x", "'x' is not a whole number.\n"),
+        ("sandbox --token-life x", "'x' is not a number.\n"),
     ],
 )
 def test_a_guess_at_the_command_line_is_answered(

@@ -311,6 +311,10 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     assert text.out.count("email-smtp/relay") == 2
     text = accounts("list", "--where", "port=26", *only)
     assert ("Account other" in text.text, "Account good" in text.text) == (True, False)
+    assert "matches" not in text.err
+    accounts("list", "email-smtp/typo", *only).expect(
+        0, err="No account has a monitor that matches"
+    )
     text = accounts("drift", *only)
     assert ("Account other" in text.out, "Account good" in text.out) == (True, False)
 

@@ -134,5 +134,7 @@ def advised(error: click.UsageError) -> click.UsageError:
         text = f"{error.message}. Here: --target {extra[1]}"
         return click.UsageError(text, error.ctx)
     for words, better in _NUMBERS.items():
-        error.message = error.message.replace(words, better)
+        if words in error.message:
+            text = error.format_message().replace(words, better)
+            return click.UsageError(text, error.ctx)
     return error

@@ -279,7 +279,7 @@ class _Undoing:
         # Bound by the run: a monitor that is not bound now may be so by an undo that was killed.
         self._given = {item.after for item in record.bindings if item.before is None} - made
         self._moves: dict[str, str] = {}
-        self._bound: list[str] = []
+        self._bound: set[str] = set()
         for item in record.bindings:
             if item.after is None or not is_target_address(item.address, targets):
                 continue
@@ -288,7 +288,7 @@ class _Undoing:
             if item.after in former:
                 self._moves[item.address] = former[item.after]
             elif item.before is None:
-                self._bound.append(item.address)
+                self._bound.add(item.address)
         # Chains and swaps move as a whole, but nothing moves to where something stays.
         while stuck := [
             address
@@ -322,7 +322,7 @@ class _Undoing:
 
     def rebind(self) -> None:
         """Takes in what the run bound, and changed nothing of."""
-        for address in (*self._moves, *self._bound):
+        for address in (*self._moves, *sorted(self._bound)):
             former = self._moves.get(address, address)
             kind = self._kinds.get(address.partition("/")[0])
             if kind is None or former in self.desired:

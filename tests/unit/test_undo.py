@@ -1,5 +1,6 @@
 """What takes a run back: decided from its record, the records of the state and live."""
 
+import time
 from typing import Any
 
 import pytest
@@ -138,6 +139,24 @@ def test_a_monitor_that_moved_on_is_found_at_its_address_of_now() -> None:
     records = {"email-smtp/new": record(port=587)}
     found = undoing(run(update(PORT)), records, KINDS)
     assert found.targets == ("email-smtp/new",)
+
+
+def test_what_a_run_bound_is_looked_up_at_once() -> None:
+    def seconds(count: int) -> float:
+        records = {f"email-smtp/m{number}": record(number) for number in range(1, count)}
+        changes = (
+            update(RunField("port", 1, 2))._replace(address=address, id=item.id)
+            for address, item in records.items()
+        )
+        bound = run(
+            *changes,
+            bindings=tuple(Rebinding(address, None, it.id) for address, it in records.items()),
+        )
+        began = time.process_time()
+        undoing(bound, records, KINDS)
+        return time.process_time() - began
+
+    assert seconds(40_000) < 8 * seconds(10_000)
 
 
 def test_targets_limit_it() -> None:

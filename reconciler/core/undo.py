@@ -121,10 +121,12 @@ class Repeated(NamedTuple):
     Attributes:
         files: in which they say it.
         is_absence: whether they say it, or some of it, by what they lack.
+        is_bound: whether they have the id of a monitor that the run created.
     """
 
     files: frozenset[str]
     is_absence: bool
+    is_bound: bool
 
 
 def repeated(
@@ -140,7 +142,7 @@ def repeated(
     by_id = {item.id: item for item in fleet.values() if item.id is not None}
     current = {item.id: address for address, item in records.items()}
     files: set[str] = set()
-    is_absence = False
+    is_absence = is_bound = False
     for change in undo.record.changes:
         if not change.took_effect or not (change.id in numbers or change.address in addresses):
             continue
@@ -152,6 +154,7 @@ def repeated(
             )
         elif change.action is Action.CREATE:
             files.add(wanted.origin.path)
+            is_bound |= wanted.id is not None
         elif change.action is Action.UPDATE:
             known = records[address].fields if address in records else {}
             for item in change.fields:
@@ -163,7 +166,7 @@ def repeated(
     for binding in plan.bindings:
         if binding.before is not None and binding.before in fleet:  # which the run has renamed
             files.add(fleet[binding.before].origin.path)
-    return Repeated(frozenset(files), is_absence) if files or is_absence else None
+    return Repeated(frozenset(files), is_absence, is_bound) if files or is_absence else None
 
 
 def _is_still(wanted: Desired, item: RunField) -> bool:

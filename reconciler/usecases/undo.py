@@ -134,6 +134,11 @@ def what_manifests_say(
         )
     if what is None:
         return "The manifests do not have what the run applied: there is nothing to revert in Git."
+    if what.is_bound:  # a revert of what the run applied would conflict with the id
+        return (
+            "The manifests have the metadata.id of what the run created, so the next apply would "
+            "be refused. Remove these manifests, or the ids in them, then commit."
+        )
     commits = _commits(plan, found, records, what, store, manifests)
     if not commits:
         return f"{_STILL} Set the old values in the manifests, then commit."

@@ -663,6 +663,19 @@ class TestWhatToRevert:
             repository.commit()
         assert repository.undo(run) == BY_HAND
 
+    def test_manifests_with_the_ids_of_what_was_created(self, repository: Repository) -> None:
+        repository.other(name="Other")
+        repository.commit()
+        run = repository.fleet.apply("--write-ids")
+        repository.commit()
+        said = repository.undo(run)
+        assert said == (
+            "The manifests have the metadata.id of what the run created, so the next apply would "
+            "be refused. Remove these manifests, or the ids in them, then commit."
+        )
+        refused = repository.fleet.run("plan")
+        assert "AlertSite has no monitor with the id" in refused.text
+
     def test_manifests_that_are_reverted_already(self, repository: Repository) -> None:
         repository.relay(port=587)
         repository.commit()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console, options, runtime, selection
-from reconciler.core.assignments import assignment
+from reconciler.core.assignments import SPEC, assignment
 from reconciler.core.edit_report import EditReport
 from reconciler.core.nearest import did_you_mean
 from reconciler.errors import ExitCode, UsageError
@@ -99,7 +99,7 @@ def _wanted(
     """What is asked for.
 
     Raises:
-        UsageError: nothing is.
+        UsageError: nothing is, or to set and to unset one field.
     """
     fields = sorted({name for kind in schemas.kinds.values() for name in kind.fields})
     read = {argument: assignment(argument, fields) for argument in arguments}
@@ -121,4 +121,7 @@ def _wanted(
             "Write FIELD=VALUE, such as interval=5. To list the fields of a kind, run: reconciler "
             "explain KIND",
         )
+    removed = {name.removeprefix(f"{SPEC}.") for name in unset}
+    if both := sorted(removed.intersection(found.name for found in assignments)):
+        raise UsageError(f"{both[0]} is both set and unset", "Leave one of them out.")
     return Asked(targets, assignments, unset)

@@ -44,9 +44,13 @@ class Assignment(NamedTuple):
     sign: str
     text: str
 
+    @property
+    def name(self) -> str:
+        """The field, with its section if that is not `spec`."""
+        return self.field if self.section == SPEC else f"{self.section}.{self.field}"
+
     def __str__(self) -> str:
-        section = "" if self.section == SPEC else f"{self.section}."
-        return f"{section}{self.field}{self.sign}={self.text}"
+        return f"{self.name}{self.sign}={self.text}"
 
 
 def assignment(text: str, fields: Sequence[str]) -> Assignment | None:

@@ -162,6 +162,7 @@ def test_nothing_is_written_without_approval(workspace: Workspace, run: Run) -> 
         (("*", "intervall=5"), 64, "is taken for a label; did you mean interval?"),
         (("*", f"port={'9' * 20}"), 64, f"port={'9' * 20}: the number has too many digits"),
         (("interval=5",), 64, "no target is given"),
+        (("*", "interval=5", "--unset", "spec.interval"), 64, "interval is both set and unset"),
         (
             ("email-smtp/relay", "custom_properties+={id: 1, value_id: 1}"),
             64,

@@ -198,7 +198,7 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
         jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
         with whole.working() as (do, executor):
             parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
-        # An account without such a monitor lists nothing; if none has one, it may be a typing error.
+        # An account without such a monitor lists nothing. If all do, it may be a typing error.
         if whole.operation == "list" and all(it.is_good and not it.text for it in parts):
             console.note("No account has a monitor that matches.")
         good = [item for item in parts if item.is_good]

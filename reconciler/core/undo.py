@@ -120,13 +120,25 @@ class Repeated(NamedTuple):
 
     Attributes:
         files: in which they say it.
-        is_absence: whether they say it, or some of it, by what they lack.
+        is_released: whether they lack a field that the run restored.
+        is_retired: whether they lack a monitor that the run retired.
         is_bound: whether they have the id of a monitor that the run created.
     """
 
     files: frozenset[str]
-    is_absence: bool
+    is_released: bool
+    is_retired: bool
     is_bound: bool
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether they say it, or some of it, by what they lack."""
+        return self.is_released or self.is_retired
+
+    @property
+    def is_prune(self) -> bool:
+        """Whether only an apply that prunes makes it again."""
+        return self.is_retired and not self.files and not self.is_released
 
 
 def repeated(
@@ -142,14 +154,14 @@ def repeated(
     by_id = {item.id: item for item in fleet.values() if item.id is not None}
     current = {item.id: address for address, item in records.items()}
     files: set[str] = set()
-    is_absence = is_bound = False
+    is_released = is_retired = is_bound = False
     for change in undo.record.changes:
         if not change.took_effect or not (change.id in numbers or change.address in addresses):
             continue
         address = current.get(change.id or 0, change.address)
         wanted = fleet.get(address) or by_id.get(change.id or 0) or fleet.get(change.address)
         if wanted is None:
-            is_absence |= change.action is Action.DELETE or any(
+            is_retired |= change.action is Action.DELETE or any(
                 item.field == "enabled" and item.after is False for item in change.fields
             )
         elif change.action is Action.CREATE:
@@ -162,11 +174,12 @@ def repeated(
                     if _is_still(wanted, item):
                         files.add(wanted.place(item.field).path)
                 elif item.was_applied and item.field not in {*wanted.secrets, *known}:
-                    is_absence = True  # the run restored a field that had left its manifest
+                    is_released = True  # the run restored a field that had left its manifest
     for binding in plan.bindings:
         if binding.before is not None and binding.before in fleet:  # which the run has renamed
             files.add(fleet[binding.before].origin.path)
-    return Repeated(frozenset(files), is_absence, is_bound) if files or is_absence else None
+    found = Repeated(frozenset(files), is_released, is_retired, is_bound)
+    return found if files or found.is_absence else None
 
 
 def _is_still(wanted: Desired, item: RunField) -> bool:

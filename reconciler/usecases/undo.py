@@ -103,6 +103,7 @@ def look_back(
 
 
 _STILL = "The manifests still have what the run applied, so the next apply would repeat it."
+_LACK = "The manifests still lack what the run retired, so an apply with --prune would repeat it."
 _MOST_COMMITS = 10
 
 
@@ -140,14 +141,17 @@ def what_manifests_say(
             "be refused. Remove these manifests, or the ids in them, then commit."
         )
     commits = _commits(plan, found, records, what, store, manifests)
+    still = _LACK if what.is_prune else _STILL
     if not commits:
-        return f"{_STILL} Set the old values in the manifests, then commit."
+        steps = [] if what.is_prune else ["set the old values in the manifests"]
+        steps += ["restore the deleted manifests"] if what.is_retired else []
+        return f"{still} {' and '.join(steps).capitalize()}, then commit."
     commands = []
     for is_merge, group in groupby(commits, key=lambda item: item.is_merge):
         names = " ".join(item.name[:12] for item in group)
         # Only a merge takes `-m`, and needs it.
         commands.append(f"git revert {'-m 1 ' if is_merge else ''}{names}")
-    return f"{_STILL} To revert it: {' && '.join(commands)}"
+    return f"{still} To revert it: {' && '.join(commands)}"
 
 
 def _repeated(

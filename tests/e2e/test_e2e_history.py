@@ -625,6 +625,7 @@ def repository(fleet: Fleet, git: Git) -> Repository:
 
 STILL = "The manifests still have what the run applied, so the next apply would repeat it."
 BY_HAND = f"{STILL} Set the old values in the manifests, then commit."
+LACK = "The manifests still lack what the run retired, so an apply with --prune would repeat it."
 
 
 class TestWhatToRevert:
@@ -698,6 +699,31 @@ class TestWhatToRevert:
         one = repository.commit()
         said = repository.undo(repository.fleet.apply())
         assert said == f"{STILL} To revert it: git revert {one}"
+        assert repository.is_reverted_by(said)
+
+    @pytest.mark.parametrize("is_edited", [False, True])
+    def test_manifests_that_are_deleted(self, repository: Repository, *, is_edited: bool) -> None:
+        """Only an apply that prunes would retire their monitors again."""
+        repository.other(name="Other")
+        repository.commit()
+        repository.fleet.apply()
+        if is_edited:
+            repository.relay(port=587)
+        repository.remove("other.yaml")
+        restore = "restore the deleted manifests"
+        by_hand = f"{STILL} Set the old values in the manifests and {restore}, then commit."
+        if not is_edited:
+            by_hand = f"{LACK} R{restore[1:]}, then commit."
+        assert repository.undo(repository.fleet.apply()) == by_hand
+
+    def test_only_deleted_manifests_that_a_commit_has_deleted(self, repository: Repository) -> None:
+        repository.other(name="Other")
+        repository.commit()
+        repository.fleet.apply()
+        repository.remove("other.yaml")
+        one = repository.commit()
+        said = repository.undo(repository.fleet.apply())
+        assert said == f"{LACK} To revert it: git revert {one}"
         assert repository.is_reverted_by(said)
 
     def test_only_what_the_targets_mean(self, repository: Repository) -> None:

@@ -188,8 +188,9 @@ def test_what_was_created_again_is_done_if_it_is_as_it_was(port: int, codes: lis
     assert [item.code for item in plan.refusals] == codes
 
 
-SAID = Repeated(frozenset({ORIGIN.path}), is_absence=False, is_bound=False)
-LACKED = Repeated(frozenset(), is_absence=True, is_bound=False)
+SAID = Repeated(frozenset({ORIGIN.path}), is_released=False, is_retired=False, is_bound=False)
+RETIRED = Repeated(frozenset(), is_released=False, is_retired=True, is_bound=False)
+LACKED = Repeated(frozenset(), is_released=True, is_retired=False, is_bound=False)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_manifests_repeat_what_they_lack_on_purpose() -> None:
     assert still(restored, desired({"port": 587}), port=587) == LACKED
     assert still(restored, desired({"timeout": 60}), port=587) is None
     disabled = run(update(RunField("enabled", True, False)))
-    assert still(disabled, None, enabled=False) == LACKED
+    assert still(disabled, None, enabled=False) == RETIRED
     assert still(disabled, desired({"enabled": True}), enabled=False) is None
 
 

@@ -462,12 +462,15 @@ def refuse_unsafe(
     is_above = coverage.is_above_ceiling
     is_too_much = is_above or (count > 0 and counted > limit)
     if is_too_much:
+        what = f"the budget is {allowance.ceiling if is_above else limit:,}"
+        if allow_loss is not None and not is_above:  # the plan names the budget
+            what = f"--allow-loss allows {limit:,}, beside a budget of {allowance.limit:,}"
         counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
         have = coverage.others_have
         recent = f", {have} lost some in the last 24 hours" if have else ""
         reasons.append(
             f"{count:,} of {coverage.managed:,} monitors would lose monitoring ({counts}){recent}, "
-            f"and the budget is {allowance.ceiling if is_above else limit:,}"
+            f"and {what}"
         )
         if is_above:
             hints.append(HARD_LIMIT)

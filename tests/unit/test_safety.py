@@ -728,7 +728,8 @@ class TestRefusing:
     def test_the_flag_says_how_many_whatever_the_budget(self) -> None:
         self.refuse(self.lost(11), allow_loss=11)
         self.refuse(self.lost(11, recent=20), allow_loss=11)
-        assert "the budget is 10" in str(self.refused(self.lost(11), allow_loss=10))
+        error = self.refused(self.lost(11), allow_loss=10)
+        assert "and --allow-loss allows 10, beside a budget of 10: nothing" in str(error)
         assert "1 of 40" in str(self.refused(self.lost(1), allow_loss=0))
 
     def test_the_share_counts_from_one_monitor_up(self) -> None:

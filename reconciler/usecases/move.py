@@ -248,7 +248,11 @@ def _check(step: Step, root: str, *, is_file: bool) -> None:
                 "Monitors moved out of it would lose their manifests. Use another folder with "
                 "--manifests DIR.",
             )
-    if step.target == step.source or step.target.startswith(f"{step.source}/"):
+    if step.target == step.source:
+        raise UsageError(
+            f"{step.source} is already in {Path(step.source).parent}", "Use another target."
+        )
+    if step.target.startswith(f"{step.source}/"):
         raise UsageError(f"{step.source} cannot be moved into itself", "Use another target.")
     if any(part.startswith(".") for part in Path(step.target).relative_to(root).parts):
         raise UsageError(f"{step.target} is hidden, so it would not be read", "Use another name.")

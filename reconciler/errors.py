@@ -107,6 +107,7 @@ class Problem(NamedTuple):
 _WITH_URLS = re.compile(r"//\S+")
 _HOST_AND_PORT = re.compile(r"\[.*|.*:[0-9]*")
 _QUERY = re.compile(r"\?[^#]+")
+_ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")
 _CLOSING = "'\"<>).,:;"
 
 
@@ -141,6 +142,11 @@ def _without_logins(found: re.Match[str]) -> str:
 def _closing(query: re.Match[str]) -> str:
     """What the text says behind a query, as the quote that ends its URL."""
     return query[0][len(query[0].rstrip(_CLOSING)) :]
+
+
+def without_errno(error: BaseException) -> str:
+    """The reason that the operating system gives, without its number."""
+    return _ERRNO.sub("", str(error))
 
 
 def unexpected(error: BaseException) -> str:

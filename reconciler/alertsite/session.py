@@ -8,7 +8,6 @@ and password, a bad login answers 400, a token lives one hour, then requests ans
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -43,6 +42,7 @@ from reconciler.errors import (
     CredentialsError,
     NonsenseError,
     UnavailableError,
+    without_errno,
 )
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ _LARGER = (
 _TLS_HINT = "for your own certificate authority, set SSL_CERT_FILE to its file."
 _PROXY_HINT = "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY lists hosts that need no proxy."
 _HTTPS = 443
-_ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")
-"""What the operating system puts in front of its reason."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _BROKEN: Mapping[type[Exception], str] = {
     CutError: "closed before a response arrived",
@@ -501,7 +499,7 @@ def _not_sent(
     """Why there is no connection; a proxy that is in the way is named, without its login."""
     url, wanted = site.url, httpx.URL(site.url)
     own = Peer(wanted.raw_host.decode("ascii"), wanted.port or _HTTPS)
-    reason = _ERRNO.sub("", str(error))
+    reason = without_errno(error)
     if peer is None or peer == own or wanted.scheme == "http":
         message, hint = f"{url} cannot be reached: {reason}", ""
     elif isinstance(error, httpx.ProxyError):

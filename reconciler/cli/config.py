@@ -72,7 +72,7 @@ _BUDGET = re.compile(
 _ALL = 10**9
 _TOKEN, _LONG_TOKEN = 8, 20
 """Characters that a part of a URL has at least that is taken for a token: with digits, or none."""
-_TRACES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PASSWORDS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -389,7 +389,7 @@ def wants_traces(environment: Mapping[str, str]) -> bool:
         return False
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
         return False
-    return any(environment.get(name) for name in _TRACES)
+    return any(environment.get(name) for name in ENDPOINTS)
 
 
 def duration(text: str) -> float | None:

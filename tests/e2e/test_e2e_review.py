@@ -259,9 +259,18 @@ def test_a_token_may_end_with_a_line(comment: Run, name: str) -> None:
     assert comment("text", env={f"{name.upper()}_TOKEN": f"{platforms.TOKEN}\n"}).code == 0
 
 
-def test_nobody_there(comment: Run, hurried: Clock) -> None:
+def test_nobody_there(comment: Run, hurried: Clock, name: str) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
-    comment("text", env=env, clock=hurried).expect(6, err="no response")
+    who, setting = ("GitLab", "CI_API_V4_URL")
+    if name == "github":
+        who, setting = ("GitHub", "GITHUB_API_URL and GITHUB_GRAPHQL_URL")
+    comment("text", env=env, clock=hurried).expect(
+        6,
+        err=(
+            f"Error: {who} cannot be reached at http://127.0.0.1:9: Connection refused\n",
+            f"Check {setting}, and the network, then run it again.",
+        ),
+    )
 
 
 def test_what_a_pipeline_must_say(

@@ -388,9 +388,13 @@ class TestTraces:
         assert codes == {200, 400}
         assert all("traceparent" not in str(item).lower() for item in account.requests())
 
-    @pytest.mark.parametrize("status", [0, 500, 404])
+    @pytest.mark.parametrize(
+        ("status", "reason"),
+        [(0, ""), (503, ""), (500, ": HTTP status 500"), (404, ": HTTP status 404")],
+        [(0, ""), (503, ""), (500, ": HTTP status 500"), (404, ": HTTP status 404")],,
+    )
     def test_a_receiver_that_does_not_take_them_is_said_once(
-        self, relays: Relays, server: Script, status: int
+        self, relays: Relays, server: Script, status: int, reason: str
     ) -> None:
         account = relays(1)
         server.on("POST /v1/traces", Answer(status))
@@ -400,7 +404,22 @@ class TestTraces:
         }
         done = account.apply(env=env).expect(0)
         assert done.err.count("traces") == 1
-        assert "Not all traces could be sent; the run is not affected." in done.err
+        assert f"Not all traces could be sent to {server.url}{reason}" in done.err
+        said = "Check OTEL_EXPORTER_OTLP_TRACES_ENDPOINT; the run is not affected."
+        assert said in done.err
+
+    def test_a_receiver_that_is_not_there_is_named_without_its_login(self, relays: Relays) -> None:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://ann:pass@127.0.0.1:9/key"}
+        done = (
+            relays(1)
+            .apply(env=env)
+            .expect(
+                0,
+                err="Not all traces could be sent to http://127.0.0.1:9: Connection refused. "
+                "Check OTEL_EXPORTER_OTLP_ENDPOINT; the run is not affected.",
+            )
+        )
+        assert ("pass" in done.err, "key" in done.err) == (False, False)
 
     @pytest.mark.parametrize(
         ("env", "words"),
@@ -527,7 +546,16 @@ class TestNotification:
         with self._service() as (server, url):
             server.on(f"POST /{self.TOKEN}", Answer(500))
             done = account.apply("--notify", url, "--notify", url)
-        done.expect(0, err="Cannot send the notification (URL 2 of 2); the run is not affected")
+        done.expect(
+            0,
+            err="Cannot send the notification (URL 2 of 2): HTTP status 500. Check the URL in "
+            "--notify or RECONCILER_NOTIFY; the run is not affected.",
+        )
+        gone = f"json://127.0.0.1:9/{self.TOKEN}"
+        account.edit("email-smtp", 1, port=2526)
+        done = account.apply(env={"RECONCILER_NOTIFY": gone})
+        done.expect(0, err="(URL 1 of 1): it cannot be reached. Check the URL")
+        assert self.TOKEN not in done.text
         assert self.TOKEN not in done.text
         said = "Apprise does not support notification URL 1 of 1 (nowhere)"
         done = account.apply("--notify", f"nowhere://{self.TOKEN}/").expect(64, err=said)

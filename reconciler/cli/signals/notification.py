@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, PersistentStoreMode
+from apprise.result import AppriseResultStatus
 
 from reconciler import durable
+from reconciler.cli.signals.reasons import behind_colon, reason_in
 from reconciler.cli.signals.run_facts import RunFacts
 from reconciler.core import json_text
 from reconciler.core.news import drift_print
@@ -32,6 +34,8 @@ from reconciler.render.notifications import Message, MessageOrigin, apply_messag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from apprise.result import AppriseResult
 
     from reconciler.core.events import DriftFound
     from reconciler.core.model import JSON, Unmanaged
@@ -94,21 +98,32 @@ class Services:
         kind = NotifyType.FAILURE if message.is_failure else NotifyType.SUCCESS
         if message.is_warning:
             kind = NotifyType.WARNING
-        is_sent = self._services[index].notify(
+        result = self._services[index].notify(
             message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
         )
-        if not is_sent:
+        if not result:
             self._say(
-                f"Cannot send the notification (URL {index + 1} of {len(self)}); the run is not "
-                "affected."
+                f"Cannot send the notification (URL {index + 1} of {len(self)})"
+                f"{behind_colon(_reason(result))}. Check the URL in --notify or "
+                "RECONCILER_NOTIFY; the run is not affected."
             )
-        return bool(is_sent)
+        return bool(result)
 
     def send_all(self, message: Message | None) -> None:
         """Tells each of them, if there is anything to tell."""
         if message is not None:
             for index in range(len(self)):
                 self.send(index, message)
+
+
+def _reason(result: AppriseResult) -> str:
+    """Why a service did not take a message; empty if that is not known."""
+    for attempt in (item for service in result for item in service.attempts):
+        if attempt.status == AppriseResultStatus.TIMEOUT:
+            return f"no response within {_PATIENCE:g} s"
+        if reason := next(filter(None, (reason_in(line.message) for line in attempt.logs)), ""):
+            return reason
+    return ""
 
 
 class Notification(RunFacts):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -23,6 +24,8 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reconciler import __version__
+from reconciler.cli.config import ENDPOINTS
+from reconciler.cli.signals.reasons import behind_colon, reason_in
 from reconciler.core.events import (
     DriftFound,
     Ended,
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from reconciler.core.events import Event
 
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_LOG = logging.getLogger("opentelemetry")
+_LOG.addHandler(logging.NullHandler())
 _NANOSECONDS = 10**9
 _IDS = re.compile(r"/[0-9]+(?=/|$)")
 _ERROR = 400
@@ -62,14 +67,23 @@ def begin(environment: Mapping[str, str], say: Callable[[str], None]) -> Traces 
     if protocol not in {"", "http/protobuf"}:
         say(f"No traces are sent: {protocol} is not supported, only http/protobuf is.")
         return None
-    log = logging.getLogger("opentelemetry")
-    log.propagate = False  # that it fails is said once, in our words
-    log.addHandler(logging.NullHandler())
+    _LOG.propagate = False  # that it fails is said once, in our words
+    _LOG.addHandler(why := _Reasons(logging.WARNING))
     try:
-        return Traces(environment, say)
+        return Traces(environment, say, why)
     except ValueError as error:  # of a variable
+        _LOG.removeHandler(why)
         say(f"No traces are sent: {error}")
         return None
+
+
+class _Reasons(logging.Handler):
+    """Keeps the first reason that is logged."""
+
+    reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reason = self.reason or reason_in(record.getMessage())
 
 
 class _Exporter(OTLPSpanExporter):
@@ -83,16 +97,32 @@ class _Exporter(OTLPSpanExporter):
         return SpanExportResult.FAILURE if self.has_failed else SpanExportResult.SUCCESS
 
 
+def _server(url: str) -> str:
+    """The server of a URL, without what may be secret in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the receiver"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" if parts.scheme and host else "the receiver"
+
+
 class Traces:
     """The spans of one run.
 
     Args:
         environment: may name the trace that the run is a part of.
         say: is told once if they cannot be sent.
+        why: knows the reason then.
     """
 
-    def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], say: Callable[[str], None], why: _Reasons
+    ) -> None:
         self._say = say
+        self._why = why
+        self._endpoint = next(name for name in ENDPOINTS if environment.get(name))
+        self._server = _server(environment[self._endpoint])
         self._exporter = _Exporter()
         named = Resource.create({"service.version": __version__})  # also reads OTEL_SERVICE_NAME
         if str(named.attributes["service.name"]).startswith("unknown_service"):
@@ -154,8 +184,12 @@ class Traces:
     def close(self) -> None:
         """Sends what was not sent yet; says so if that failed."""
         self._provider.shutdown()
+        _LOG.removeHandler(self._why)
         if self._exporter.has_failed:
-            self._say("Not all traces could be sent; the run is not affected.")
+            self._say(
+                f"Not all traces could be sent to {self._server}{behind_colon(self._why.reason)}. "
+                f"Check {self._endpoint}; the run is not affected."
+            )
 
     def _begun(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> Span:
         """A span below the observation, or else below the run."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _LARGEST_PLAN = 64 * MIB
 
 
+_URLS = "GITHUB_API_URL and GITHUB_GRAPHQL_URL"
+
+
 class GitHub(Rest):
     """One repository, and one pull request of it."""
 
@@ -31,7 +34,7 @@ class GitHub(Rest):
             "Authorization": f"Bearer {place.token}",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        super().__init__("GitHub", place, "GITHUB_TOKEN", headers, clock)
+        super().__init__("GitHub", place, "GITHUB_TOKEN", _URLS, headers, clock)
         self._repository = f"/repos/{place.project}"
         self._request = f"{self._repository}/issues/{place.request}"
         self._place = place

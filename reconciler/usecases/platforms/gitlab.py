@@ -27,7 +27,7 @@ class GitLab(Rest):
     def __init__(self, place: PlatformContext, clock: Clock) -> None:
         # Not PRIVATE-TOKEN: an artifact may lie on another host, and httpx takes only this away.
         headers = {"Authorization": f"Bearer {place.token}"}
-        super().__init__("GitLab", place, "GITLAB_TOKEN", headers, clock)
+        super().__init__("GitLab", place, "GITLAB_TOKEN", "CI_API_V4_URL", headers, clock)
         self._project = f"/projects/{place.project}"
         self._request = f"{self._project}/merge_requests/{place.request}"
 

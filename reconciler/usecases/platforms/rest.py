@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from reconciler.context import MIB
-from reconciler.errors import ConfigurationError, NotAllowedError, PlatformError
+from reconciler.errors import ConfigurationError, NotAllowedError, PlatformError, without_errno
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,6 +97,7 @@ class Rest:
     Args:
         name: of the platform.
         token: name of the variable that holds the token, for messages.
+        settings: names of the variables that hold the URLs of the API.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Rest:
         name: str,
         place: PlatformContext,
         token: str,
+        settings: str,
         headers: Mapping[str, str],
         clock: Clock,
     ) -> None:
@@ -111,6 +113,7 @@ class Rest:
             raise NotAllowedError(f"{token} is not set", "")
         self._name = name
         self._token = token
+        self._settings = settings
         self._clock = clock
         self._client = httpx.Client(base_url=place.api, headers=dict(headers), timeout=_TIMEOUT)
 
@@ -163,8 +166,15 @@ class Rest:
                 if may_repeat and attempt < _TRIES:
                     self._clock.sleep(float(attempt), None)
                     continue
-                reason = str(error) or type(error).__name__
-                raise PlatformError(f"{what}: no response: {reason}", "Run it again.") from error
+                reason = without_errno(error) or type(error).__name__
+                if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                    message = f"{what}: no response: {reason}"
+                    raise PlatformError(message, "Run it again.") from error
+                place = str(error.request.url.copy_with(raw_path=b"/")).rstrip("/")
+                raise PlatformError(
+                    f"{self._name} cannot be reached at {place}: {reason}",
+                    f"Check {self._settings}, and the network, then run it again.",
+                ) from error
             pause = self._pause(answer)
             if pause is None and only_reads and answer.status in _LATER:
                 pause = float(attempt)

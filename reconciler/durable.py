@@ -330,12 +330,35 @@ def _made_folder(path: Path) -> int:
 
 @contextmanager
 def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
-    """What is made under the first name that is free, locked; removes what dead runs have left.
+    """The path of what is made under a name of its own in the folder, and itself, open and locked.
 
-    At the end it is gone, unless it has been put in place.
+    At the end it is gone, unless it has been put in place. What dead runs have left is removed.
+    """
+    number, descriptor = _made_first_free(folder, make)
+    path = _name_aside(folder, number)
+    try:
+        _remove_leftovers_behind(folder, number)
+        yield path, descriptor
+    finally:
+        try:
+            if _is_at(path, descriptor):
+                _remove(path)
+        finally:
+            os.close(descriptor)
+
+
+def _name_aside(folder: Path, number: int) -> Path:
+    return folder / f".reconciler-{number}.tmp"
+
+
+def _made_first_free(folder: Path, make: Callable[[Path], int]) -> tuple[int, int]:
+    """The number of the first name that is free, and what is made there, open and locked.
+
+    Raises:
+        OSError: it cannot be made; or no name is free.
     """
     for number in range(_MOST):
-        path = folder / f".reconciler-{number}.tmp"
+        path = _name_aside(folder, number)
         _remove_leftover(path)
         try:
             descriptor = make(path)
@@ -344,29 +367,30 @@ def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, in
         except OSError as error:
             error.filename = str(folder)  # a name that nobody has heard of would be no help
             raise
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
-        except OSError as error:  # where there are no locks, nobody removes it either
-            is_locked = not isinstance(error, BlockingIOError)
-        if is_locked and _is_at(path, descriptor):
-            break
-        os.close(descriptor)  # another run took it for a leftover before it was locked
-    else:
-        raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp already exist", str(folder))
+        if _lock_made(path, descriptor):
+            return number, descriptor
+        os.close(descriptor)
+    raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp already exist", str(folder))
+
+
+def _lock_made(path: Path, descriptor: int) -> bool:
+    """Locks what has just been made; False if another run took it for a leftover before that."""
     try:
-        for other in range(number + 1, _MOST):  # of several runs that were killed at once
-            behind = folder / f".reconciler-{other}.tmp"
-            if not os.path.lexists(behind):
-                break
-            _remove_leftover(behind)
-        yield path, descriptor
-    finally:
-        try:
-            if _is_at(path, descriptor):
-                _remove(path)
-        finally:
-            os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # that run is about to remove it
+        return False
+    except OSError:
+        pass  # where there are no locks, nobody removes it either
+    return _is_at(path, descriptor)
+
+
+def _remove_leftovers_behind(folder: Path, number: int) -> None:
+    """Removes what several runs have left that were killed at once, up to the next free name."""
+    for other in range(number + 1, _MOST):
+        path = _name_aside(folder, other)
+        if not os.path.lexists(path):
+            break
+        _remove_leftover(path)
 
 
 def _remove_leftover(path: Path) -> None:

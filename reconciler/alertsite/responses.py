@@ -18,6 +18,7 @@ from reconciler.errors import (
     NonsenseError,
     NotFoundError,
     PermissionRefusedError,
+    ReconcilerError,
     RejectedError,
     UnavailableError,
 )
@@ -101,10 +102,14 @@ class Site(NamedTuple):
         return f"{self.wording.url}, which is {self.url}{usual}"
 
 
-class TransientError(AlertSiteError):
-    """A failure that another attempt may cure; it never leaves this package.
+class TransientError(ReconcilerError):
+    """A failure that another attempt may cure.
+
+    It never leaves this package: it becomes an `UnavailableError`. It is no `AlertSiteError`, so
+    that one that escaped would count as a bug, and not as a failure of AlertSite.
 
     Attributes:
+        may_have_arrived: as that of `AlertSiteError`.
         is_busy: the server is there, and wants fewer requests or another token.
         retry_after: seconds that the server asked to wait; None if it did not.
     """
@@ -118,7 +123,8 @@ class TransientError(AlertSiteError):
         is_busy: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, hint, may_have_arrived=may_have_arrived)
+        super().__init__(message, hint)
+        self.may_have_arrived = may_have_arrived
         self.is_busy = is_busy
         self.retry_after = retry_after
 

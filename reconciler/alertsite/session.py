@@ -250,26 +250,31 @@ class Session:
             nonlocal may_have_arrived
             try:
                 return once()
-            except TransientError as error:
+            except (TransientError, AlertSiteError) as error:
                 may_have_arrived = may_have_arrived or error.may_have_arrived
-                if is_post and may_have_arrived:
+                error.may_have_arrived = may_have_arrived
+                if isinstance(error, TransientError) and is_post and may_have_arrived:
                     raise self._unavailable(error) from error
                 raise
 
         try:
-            try:
-                return attempt()
-            except TransientError as error:
-                first = error
-            from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
-
-            return repeat(attempt, first, self._cancellation, self._reporter)
+            return self._repeated(attempt)
         except TransientError as error:
-            error.may_have_arrived = may_have_arrived
             raise self._unavailable(error) from error
-        except AlertSiteError as error:
-            error.may_have_arrived = error.may_have_arrived or may_have_arrived
-            raise
+
+    def _repeated(self, attempt: Callable[[], _T]) -> _T:
+        """What the first attempt returns that can, within the budget.
+
+        Raises:
+            TransientError: of the last attempt.
+        """
+        try:
+            return attempt()
+        except TransientError as error:
+            first = error
+        from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
+
+        return repeat(attempt, first, self._cancellation, self._reporter)
 
     def _unavailable(self, error: TransientError) -> UnavailableError:
         usual = (

@@ -94,7 +94,7 @@ class Lease(NamedTuple):
         return self._replace(renewals=self.renewals + 1)
 
 
-def decoded(data: bytes) -> Lease | None:
+def lease_of(data: bytes) -> Lease | None:
     """The lease that is kept as these bytes; None if they are none."""
     try:
         found = json_text.read(data)
@@ -220,7 +220,7 @@ def break_lock(store: Store, run: str) -> bool:
     held = store.read(Key.LOCK)
     if held is None:
         return False
-    if run != UNREADABLE or decoded(held.data) is not None:
+    if run != UNREADABLE or lease_of(held.data) is not None:
         lease = _lease(store, held)
         if lease.id != run:
             raise LockedError(
@@ -379,7 +379,7 @@ class _Hold:
                     self._lose(reason)
                 else:  # a renewal that had been given up has arrived late
                     self._version = held.version
-                    self._lease = decoded(held.data) or self._lease
+                    self._lease = lease_of(held.data) or self._lease
                 return
         except StateError as error:  # told if the time is over before a later one succeeds
             self._failure = str(error)
@@ -392,7 +392,7 @@ class _Hold:
         held = self._store.read(Key.LOCK)
         if held is None:
             return None, "someone released it"
-        lease = decoded(held.data)
+        lease = lease_of(held.data)
         if lease is None:
             return None, "someone overwrote it"
         if (lease.id, lease.process) != (self._lease.id, self._lease.process):
@@ -417,7 +417,7 @@ class _Hold:
 
 
 def _lease(store: Store, held: Held) -> Lease:
-    lease = decoded(held.data)
+    lease = lease_of(held.data)
     if lease is None:
         raise LockedError(
             f"the lock of {store.location} cannot be read",

@@ -28,7 +28,7 @@ from reconciler.core.state import State, from_text, to_text
 from reconciler.errors import ConflictError
 from reconciler.sandbox import Abandon, Controls, Fault
 from reconciler.state_store import Key, Store
-from reconciler.state_store.lock import decoded
+from reconciler.state_store.lock import lease_of
 
 pytestmark = pytest.mark.large
 _STORES = ("file", "git", "s3")
@@ -295,7 +295,7 @@ def _hide_process(store: Store) -> None:
     while True:  # a renewal that the killed run had begun may still arrive
         held = store.read(Key.LOCK)
         assert held is not None
-        lease = decoded(held.data)
+        lease = lease_of(held.data)
         assert lease is not None
         with suppress(ConflictError):
             hidden = lease._replace(process="", length=1.0).encoded()

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from reconciler.state_store import Lease
-from reconciler.state_store.lock import decoded
+from reconciler.state_store.lock import lease_of
 
 
 def lease(**changes: Any) -> Lease:
@@ -21,7 +21,7 @@ def test_of_several_accounts_it_names_one() -> None:
     found = lease(account="acme")
     assert str(found) == "run run-1 of the account acme (ann on a, since 2026-01-02T03:04:05Z)"
     assert found.unlock == "reconciler state unlock run-1 -a acme"
-    assert decoded(found.encoded()) == found
+    assert lease_of(found.encoded()) == found
 
 
 def test_no_two_renewals_are_the_same() -> None:
@@ -35,13 +35,13 @@ def test_no_two_renewals_are_the_same() -> None:
 def test_one_of_an_earlier_version_is_a_lease() -> None:
     earlier = {**lease()._asdict(), "expires_at": "2026-01-02T03:05:05.678Z"}
     del earlier["renewals"], earlier["account"]
-    assert decoded(json.dumps(earlier).encode()) == lease()
+    assert lease_of(json.dumps(earlier).encode()) == lease()
 
 
 def test_it_comes_back_as_it_was_kept() -> None:
-    assert decoded(lease().encoded()) == lease()
+    assert lease_of(lease().encoded()) == lease()
     more = {**json.loads(lease().encoded()), "added": "later"}
-    assert decoded(json.dumps(more).encode()) == lease()
+    assert lease_of(json.dumps(more).encode()) == lease()
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_it_comes_back_as_it_was_kept() -> None:
     ],
 )
 def test_what_is_no_lease_is_none(changes: dict[str, Any]) -> None:
-    assert decoded(json.dumps({**lease()._asdict(), **changes}).encode()) is None
+    assert lease_of(json.dumps({**lease()._asdict(), **changes}).encode()) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000])
 def test_nor_is_what_is_no_json_of_that_form(data: bytes) -> None:
-    assert decoded(data) is None
+    assert lease_of(data) is None

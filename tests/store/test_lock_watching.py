@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reconciler.context import SYSTEM, Cancellation, Clock, Reporter, written
 from reconciler.errors import LockedError
 from reconciler.state_store import Key, Lease, LockOptions, Store, current, hold, open_store
-from reconciler.state_store.lock import decoded
+from reconciler.state_store.lock import lease_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LENGTH = 180.0
@@ -74,7 +74,7 @@ class World:
             self._renewed_at += self.renew_every
             held = self.store.read(Key.LOCK)
             assert held is not None, "somebody took the lock of a live run"
-            lease = decoded(held.data)
+            lease = lease_of(held.data)
             assert lease is not None
             assert lease.id == "run-1", "somebody took the lock of a live run"
             self.store.write(Key.LOCK, lease.renewed().encoded(), held.version, "")

@@ -470,7 +470,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             if "intent" in line:
                 if line["creates"] is not None and is_current:
                     records[address] = None
-                    pending[address] = _part(_PENDING, line["creates"], _NO_CREATE)
+                    pending[address] = _create(address, line["creates"])
                 continue
             if line["record"] is None:
                 pending[address] = None
@@ -517,7 +517,15 @@ def _part(example: _T, data: JSON, otherwise: str) -> _T:
         raise ShapeError(otherwise) from error
 
 
-_NO_CREATE = "a pending create must have a run, a time and a body"
+_DAMAGED = "is not complete, or a value has the wrong type"
+
+
+def _create(address: str, data: JSON) -> PendingCreate:
+    """The pending create that `pending_to_json` gave."""
+    if isinstance(data, dict) and data.get("replaces") is not None:
+        replaced = f"the record that the pending create of {address} replaces {_DAMAGED}"
+        _part(_RECORD, data["replaces"], replaced)
+    return _part(_PENDING, data, "a pending create must have a run, a time and a body")
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
@@ -560,18 +568,17 @@ def _state(data: Mapping[str, JSON]) -> State:
     limits = state.budget
     if limits and (limits.keys() != {"monitors", "percent"} or min(limits.values()) < 0):
         raise ShapeError("budget must hold monitors and percent, as numbers from 0")
-    wrong = "is not complete, or a value has the wrong type"
-    losses = [_part(_LOST, item, f"an entry of losses {wrong}") for item in data.get("losses", ())]
+    no_loss = f"an entry of losses {_DAMAGED}"
+    losses = [_part(_LOST, item, no_loss) for item in data.get("losses", ())]
     if not all(_MOMENT.fullmatch(item.at) for item in losses):
-        raise ShapeError(f"an entry of losses {wrong}")
+        raise ShapeError(no_loss)
     return state._replace(
         records={
-            address: _part(_RECORD, item, f"the record of {address} {wrong}")
+            address: _part(_RECORD, item, f"the record of {address} {_DAMAGED}")
             for address, item in data["records"].items()
         },
         pending_creates={
-            address: _part(_PENDING, item, _NO_CREATE)
-            for address, item in data["pending_creates"].items()
+            address: _create(address, item) for address, item in data["pending_creates"].items()
         },
         losses={item.id: item for item in losses},
     )

@@ -211,6 +211,15 @@ class TestRecover:
         with pytest.raises(TypeError, match=r"pending create|must be a mapping"):
             recover(EMPTY, [self.lines(line | {"creates": line["creates"] | wrong})])
 
+    @pytest.mark.parametrize("wrong", [{"id": 7}, 0, []])
+    def test_a_create_of_what_is_no_record_says_so(self, wrong: Any) -> None:
+        text = to_text(STATE._replace(pending_creates={ADDRESS: CREATE}))
+        data = json.loads(text)
+        data["pending_creates"][ADDRESS]["replaces"] = wrong
+        replaced = f"the record that the pending create of {ADDRESS} replaces is not complete"
+        with pytest.raises(StateError, match=replaced):
+            from_text(json.dumps(data).encode())
+
     @pytest.mark.parametrize("wrong", [["1"], 5, "12", None])
     def test_ids_that_are_none_are_refused(self, wrong: Any) -> None:
         """Else they would be saved, and no run could read the state."""

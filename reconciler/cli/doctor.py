@@ -52,6 +52,44 @@ _MOST_SECONDS = 60
 _WRITING = "write permission and saving the state; only an apply can check them"
 
 
+class _Conversation:
+    """What AlertSite has been asked and has answered.
+
+    Attributes:
+        ahead: by how many seconds the clock here is later than the first `Date` of an answer; None
+            if there was none.
+    """
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[str, int | None]] = []
+        self.ahead: float | None = None
+
+    def note(self, path: str, status: int | None, date: str) -> None:
+        """Notes a request, without a status, or the status and `Date` of an answer."""
+        self._noted.append((path, status))
+        if self.ahead is None:
+            with suppress(ValueError, OverflowError):  # it has no date, or none that HTTP knows
+                there = parsedate_to_datetime(date)
+                if there.tzinfo is not None:
+                    self.ahead = (runtime.clock().now() - there).total_seconds()
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether AlertSite has answered anything."""
+        return any(status is not None for _, status in self._noted)
+
+    @property
+    def shows_login(self) -> bool:
+        """Whether the login was accepted, whatever became of the list of monitors."""
+        others = {status for path, status in self._noted if not path.endswith(_LOGIN)}
+        if _FORBIDDEN in others:
+            return True
+        # Nothing else is asked before the login is accepted. A token that is given needs none; only
+        # an answer tells what it is worth.
+        has_login = any(path.endswith(_LOGIN) for path, _ in self._noted)
+        return has_login and bool(others) and _UNAUTHORISED not in others
+
+
 class Checkup:
     """One round of checks, and what they have found so far."""
 
@@ -68,11 +106,9 @@ class Checkup:
         self._has_git = True
         self._run: runtime.Run | None = None
         self._records: tuple[Record, ...] = ()
-        # Of AlertSite: the path of each request and, once more, with the status of its answer.
-        self._requests: list[tuple[str, int | None]] = []
-        self._ahead: float | None = None
-        self._is_logged_in = False
-        self._monitors = 0
+        self._conversation = _Conversation()
+        # Of an accepted login, either how many email monitors there are, or why nobody can tell.
+        self._monitors: int | None = None
         self._failure: ReconcilerError | None = None
 
     def checks(self) -> Iterator[Check]:
@@ -262,42 +298,27 @@ class Checkup:
         try:
             with connect(self._schemas) as connection:
                 connection.cancellation.cancel("doctor sends each request only once")
-                connection.session.watch(self._note)
+                connection.session.watch(self._conversation.note)
                 live = connection.reader().list_monitors(kinds)
         except ReconcilerError as error:
-            # Nothing else is asked before the login is accepted. A token that is given needs none;
-            # only an answer tells what it is worth.
-            others = {status for path, status in self._requests if not path.endswith(_LOGIN)}
-            has_login = any(path.endswith(_LOGIN) for path, _ in self._requests)
-            is_accepted = has_login and bool(others) and _UNAUTHORISED not in others
-            if not is_accepted and _FORBIDDEN not in others:
+            if not self._conversation.shows_login:
                 raise
             self._failure = error
         else:
             self._monitors = sum(item.type in kinds or item.type is None for item in live)
-        self._is_logged_in = True
         return _ok(f"accepted by {self._account}")
 
-    def _note(self, path: str, status: int | None, date: str) -> None:
-        """Notes a request, or an answer and by how many seconds it is later here than it says."""
-        self._requests.append((path, status))
-        if self._ahead is None:
-            with suppress(ValueError, OverflowError):  # it has no date, or none that HTTP knows
-                there = parsedate_to_datetime(date)
-                if there.tzinfo is not None:
-                    self._ahead = (runtime.clock().now() - there).total_seconds()
-
     def _check_read(self) -> Check:
-        if not self._is_logged_in:
-            return _not_checked("needs a login")
         if self._failure is not None:
             raise self._failure
+        if self._monitors is None:
+            return _not_checked("needs a login")
         return _ok(quantity(self._monitors, "email monitor"))
 
     def _check_clock(self) -> Check:
-        if all(status is None for _, status in self._requests):
+        if not self._conversation.has_answer:
             return _not_checked("needs a response from AlertSite")
-        ahead = self._ahead
+        ahead = self._conversation.ahead
         if ahead is None:
             return _not_checked("AlertSite sent no Date header")
         seconds = round(abs(ahead))

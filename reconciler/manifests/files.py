@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable
 from reconciler.core.printable import is_unicode
@@ -32,14 +32,20 @@ _EMPTY = (
 )
 
 
-def find(
-    paths: Sequence[str],
-    *,
-    may_be_empty: bool = False,
-    hint: str = "",
-    overlooked: list[str] | None = None,
-) -> list[str]:
-    """The manifest files at and below the paths, sorted.
+class FoundFiles(NamedTuple):
+    """What is at and below some paths.
+
+    Attributes:
+        files: the manifest files, sorted.
+        overlooked: the files that do not count only for capitals in `.yaml` or `.yml`.
+    """
+
+    files: list[str]
+    overlooked: list[str]
+
+
+def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") -> FoundFiles:
+    """The manifest files at and below the paths.
 
     A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
     count, and hidden files and folders do not. Links to folders are not followed, but counted:
@@ -49,20 +55,19 @@ def find(
         paths: files and folders.
         may_be_empty: whether there may be no manifest.
         hint: what to do if a path, or every manifest, is missing; empty for the usual.
-        overlooked: gets the files that do not count only for capitals in `.yaml` or `.yml`.
 
     Raises:
         ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
             may be none.
     """
-    files: list[str] = []
+    files, overlooked = list[str](), list[str]()
     for given in paths:
         path = os.path.normpath(given) if given else given
         if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
             for entry in _walk(path):
                 if entry.name.endswith(_READ) or _leads_to_folder(entry):
                     files.append(entry.path)
-                elif overlooked is not None and entry.name.lower().endswith(_READ):
+                elif entry.name.lower().endswith(_READ):
                     overlooked.append(entry.path)
         elif os.path.lexists(path):
             files.append(path)
@@ -75,7 +80,7 @@ def find(
         raise ConfigurationError(
             f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _EMPTY
         )
-    return sorted(dict.fromkeys(files))
+    return FoundFiles(sorted(dict.fromkeys(files)), overlooked)
 
 
 def read(path: str) -> bytes | Diagnostic:

@@ -64,7 +64,8 @@ class Job(NamedTuple):
         approved: the digest of the plan that was approved: any other is refused, with 5.
         digests: those of the parts of that plan, where the work may have been begun before: what is
             left of it is done, too.
-        planned: what a result has of that plan, by the names of its fields.
+        planned: what that plan has for its result: the fields `changes`, `losses`, `lost` and
+            `managed` of `PartResult`, by name.
     """
 
     account: str
@@ -117,7 +118,7 @@ def digest_of(
     folder or a file that cannot be read counts as that: the run of its account says so.
     """
     found = sha256()
-    files = manifests.find([*filter(os.path.lexists, folders)], may_be_empty=True)
+    files = manifests.find([*filter(os.path.lexists, folders)], may_be_empty=True).files
     for path in sorted(map(str, {*defaults.above(folders), *files, *settings})):
         read = manifests.read(path)
         data = read if isinstance(read, bytes) else str(read).encode()

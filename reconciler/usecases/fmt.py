@@ -86,7 +86,7 @@ def format_files(
     """The files without findings, with their keys in order; writes nothing."""
     ordering = Ordering(schemas)
     faulty = {finding.position.path for finding in findings}
-    for path in manifests.find(paths):
+    for path in manifests.find(paths).files:
         data = manifests.read(path)
         if path not in faulty and not isinstance(data, Diagnostic):
             tidied = tidy(data, ordering.of)

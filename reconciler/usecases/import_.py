@@ -487,7 +487,7 @@ class _Presence:
         files: list[str] = []
         self.fleet: tuple[Desired, ...] = ()
         if os.path.lexists(self._folder):
-            files = manifests.find([self._folder], may_be_empty=True)
+            files = manifests.find([self._folder], may_be_empty=True).files
         if files and sources is None:
             self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
         if sources is not None:

@@ -209,8 +209,7 @@ class _Loading:
         """What the files at and below the paths describe."""
         account = self._sources.account
         hint = "" if account == DEFAULT_ACCOUNT else _NO_MANIFESTS.format(account=account)
-        overlooked: list[str] = []
-        files = manifests.find(paths, may_be_empty=may_be_empty, hint=hint, overlooked=overlooked)
+        files, overlooked = manifests.find(paths, may_be_empty=may_be_empty, hint=hint)
         above = defaults.above(paths)
         if edited := self._edited:
             left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}

@@ -111,7 +111,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     fleet = load(sources, schemas)
     _check_addresses(moved, fleet)
     steps, skipped = _steps(moved, target, os.path.normpath(folders[-1]))
-    found = manifests.find(folders, may_be_empty=True)
+    found = manifests.find(folders, may_be_empty=True).files
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
     read = dict.fromkeys((*found, *defaults.above(folders)))
     _check_links(read, steps)

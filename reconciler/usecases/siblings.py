@@ -107,7 +107,7 @@ def _documents(sources: Sources) -> tuple[list[manifests.Document], str]:
     found: list[manifests.Document] = []
     folders = [folder for folder in sources.folders if os.path.lexists(folder)]
     wrong = [f"{path} is missing" for path in sources.folders if path not in folders]
-    for path in manifests.find(folders, may_be_empty=True):
+    for path in manifests.find(folders, may_be_empty=True).files:
         if is_defaults(path):
             continue
         data = manifests.read(path)

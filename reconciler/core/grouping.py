@@ -148,6 +148,7 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     usual: list[Change] = []
     unusual: dict[tuple[bool, bool, bool], list[Change]] = {}
     for change in plan.changes:
+        # whether anybody but Git is the cause of it
         is_moved = any(item.cause not in {Cause.EDIT, Cause.RESTORE} for item in change.fields)
         is_lost = change.address in lost
         if is_moved or is_lost or change.reason is not None or change.action is Action.DELETE:

@@ -170,7 +170,10 @@ def decoded(example: _T, data: JSON) -> _T:
 
 def _decoded(example: JSON, data: JSON, name: str) -> JSON:
     kind: Any = type(example)
-    if example is None or (type(data) is kind and not (kind is dict and example)):
+    if example is None:
+        return data
+    # What has the type of its example is whole, unless that is a mapping that shows its values.
+    if type(data) is kind and not (kind is dict and example):
         return data
     if issubclass(kind, StrEnum):
         if data not in [*kind]:

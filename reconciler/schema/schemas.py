@@ -174,12 +174,12 @@ def schema_folder() -> Path:
 
 
 def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
-    """The schema as it is for manifests that have their defaults, and values for their variables.
+    """The schema of a manifest, or of a value in one, once defaults and variables are in place.
 
-    For editors, the schema of a field also takes what may stand there in place of its value: what
-    is said about its default (see `core/inheritance.py`), and a variable. Each is a condition,
-    whose `else` is the value itself. It is none of several alternatives, of which an editor would
-    name the wrong one.
+    For editors, the schema of a value also takes what may stand in its place: what is said about
+    its default (see `core/inheritance.py`), and a variable. Each is a condition, whose `else` is
+    the schema of the value itself. They are no list of alternatives, since an editor would name the
+    wrong one of those.
     """
     while "else" in schema:
         rest = {key: value for key, value in schema.items() if key not in {"if", "then", "else"}}

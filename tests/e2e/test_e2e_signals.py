@@ -391,7 +391,6 @@ class TestTraces:
     @pytest.mark.parametrize(
         ("status", "reason"),
         [(0, ""), (503, ""), (500, ": HTTP status 500"), (404, ": HTTP status 404")],
-        [(0, ""), (503, ""), (500, ": HTTP status 500"), (404, ": HTTP status 404")],,
     )
     def test_a_receiver_that_does_not_take_them_is_said_once(
         self, relays: Relays, server: Script, status: int, reason: str

@@ -19,6 +19,8 @@ MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
 _CHUNK = 64 * 1024
 _READ = (".yaml", ".yml")
+_MARKS = ("reconciler.toml", ".git")
+"""What only the root of a repository has."""
 _NO_FILE = "it is not a regular file"
 _LINK = "links to folders are not followed; put the folder in its place, or remove the link"
 _UNCHANGED = "Nothing was written to it."
@@ -57,13 +59,14 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
         hint: what to do if a path, or every manifest, is missing; empty for the usual.
 
     Raises:
-        ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
-            may be none.
+        ConfigurationError: a path does not exist, or has the repository in it; or there is no
+            manifest file at all, unless there may be none.
     """
     files, overlooked = list[str](), list[str]()
     for given in paths:
         path = os.path.normpath(given) if given else given
         if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
+            _check_not_above(path)
             for entry in _walk(path):
                 if entry.name.endswith(_READ) or _leads_to_folder(entry):
                     files.append(entry.path)
@@ -192,6 +195,20 @@ def _content(descriptor: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
     return b"".join(chunks)
+
+
+def _check_not_above(folder: str) -> None:
+    """Stops at a folder that has the repository in it, with whatever else is on the disk.
+
+    Where the working folder is no repository, it may be one of the manifests that are meant.
+    """
+    is_repository = any(map(os.path.lexists, _MARKS))
+    above, here = os.path.realpath(folder), Path.cwd()
+    if Path(above) in here.parents and (is_repository or above == here.anchor):
+        raise ConfigurationError(
+            f"{folder}: this folder contains the repository and files outside of it",
+            "Name a folder of the repository, or change to another repository with -C DIR.",
+        )
 
 
 def _walk(top: str) -> Iterator[os.DirEntry[str]]:

@@ -114,3 +114,37 @@ def test_init_lays_out_a_folder_of_a_repository_only_if_it_is_named(
 
 def test_a_folder_that_is_not_there(run: Run) -> None:
     run("-C", "nowhere", "plan").expect(3, err="cannot change to -C nowhere: No such file")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("validate", ".."),
+        ("validate", "monitors", "/"),
+        ("fmt", ".."),
+        ("plan", "--manifests", ".."),
+        ("import", "--into", ".."),
+        ("import", "--into", "/"),
+        ("import", "--manifests", "/"),
+    ],
+)
+def test_a_folder_that_has_the_repository_in_it_is_not_read(
+    account: Account, workspace: Workspace, arguments: tuple[str, ...]
+) -> None:
+    """It has whatever else there is on the disk, and nobody's manifests are meant."""
+    (workspace.root / "reconciler.toml").write_text("", encoding="utf-8")
+    folder = arguments[-1]
+    said = f"Error: {folder}: this folder contains the repository"
+    done = account.run(*arguments).expect(3, err=said)
+    assert ("Name a folder of the repository" in done.err, done.out) == (True, "")
+    assert not list(workspace.root.parent.glob("*.yaml"))
+
+
+def test_where_there_is_no_repository_only_the_root_of_the_disk_is_not_read(
+    account: Account, workspace: Workspace
+) -> None:
+    """The root is the working folder then, which may be one of manifests."""
+    (workspace.root / "monitors").rename(workspace.root / "m")
+    below = workspace.root / "m" / "team"
+    account.run("validate", "..", cwd=below).expect(0, err="Valid: 1 manifest in 1 file.")
+    account.run("validate", "/", cwd=below).expect(3, err="/: this folder contains the repository")

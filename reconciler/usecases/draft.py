@@ -26,7 +26,7 @@ from reconciler.usecases import defaults
 from reconciler.usecases.fmt import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON, Field, Kind, Live
     from reconciler.core.naming import Draft, Shared
@@ -136,6 +136,11 @@ class Content(NamedTuple):
     held_back: tuple[str, ...] = ()
     fault: str = ""
 
+    @property
+    def plain_extra(self) -> Collection[str]:
+        """The fields that the schema does not know, but for those that hold a secret."""
+        return self.extra.keys() - {item.path[0] for item in self.secrets}
+
 
 class Drafting:
     """Drafts manifests; remembers which variables are taken.
@@ -190,17 +195,8 @@ class Drafting:
             if self._redactor.holds(json.dumps([field, value])):
                 left_out[field] = "it contains a secret of this run in plain text"
                 del fields[field]
-        known = self._known[kind.name]
-        for field, default in known.defaults.items():
-            if ("spec", field) in wanted:
-                continue
-            values = written(kind.field(field), fields.get(field))
-            if next(secret_refs(inherited.get(field)), None):
-                continue  # what AlertSite shows of it is a secret
-            if not values and field in known.empty:
-                wanted["spec", field] = [""]
-            elif values and (field in inherited or canonical_of(values[-1]) != default):
-                wanted["spec", field] = values
+        for field, values in self._known[kind.name].to_name(kind, fields, inherited):
+            wanted.setdefault(("spec", field), values)
         for field in sorted(fields.keys() - kind.fields.keys()):
             protecting = _Protecting(kind, lambda path: self._variable(kind, name, path))
             value = protecting.value((field,), fields[field])
@@ -309,6 +305,19 @@ class _Known(NamedTuple):
         patterns = {name: spec["properties"][name].get("pattern") for name in spec["required"]}
         empty = (name for name, item in patterns.items() if item and re.search(item, ""))
         return cls(defaults, frozenset(empty))
+
+    def to_name(
+        self, kind: Kind, fields: Mapping[str, JSON], inherited: Mapping[str, JSON]
+    ) -> Iterator[tuple[str, list[JSON]]]:
+        """The fields that a manifest has to name, each with the ways to write its value."""
+        for field, default in self.defaults.items():
+            if next(secret_refs(inherited.get(field)), None):
+                continue  # what AlertSite shows of it is a secret
+            values = written(kind.field(field), fields.get(field))
+            if not values and field in self.empty:
+                yield field, [""]
+            elif values and (field in inherited or canonical_of(values[-1]) != default):
+                yield field, values
 
 
 class _Protecting:

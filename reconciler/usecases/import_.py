@@ -24,11 +24,11 @@ from reconciler.core.planner import decide
 from reconciler.core.state import UNTRACKED
 from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
 from reconciler.usecases import defaults
-from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compose
+from reconciler.usecases.draft import Content, Drafting, canonical_of, comments_of, compose
 from reconciler.usecases.load import Fleet, Sources, load, load_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.core.model import JSON, Account, Desired, Live
@@ -121,57 +121,28 @@ def draft(
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
-    # What is staged to be merged is moved to the folder of the manifests later.
-    own = terms.sources.folders[-1]
-    folders = {terms.folder, own} if terms.merge else {terms.folder}
-    sources = terms.sources if terms.sources != Sources((own,)) else None
-    present = [
-        _Presence(folder, schemas, sources and _ending_in(folder, sources))
-        for folder in sorted(folders)
-    ]
-    # What stands in a folder above is read from there too, and so are the new files.
-    # Those above the folders of one of several accounts hold the manifests of others.
-    around = [_Presence(folder, schemas) for folder in _above(terms.folder) if sources is None]
-    known = [item for each in (*present, *around) for item in each.fleet]
-    described: dict[int, Desired] = {}
-    loose: dict[tuple[str, str], Desired] = {}  # bound to nothing
-    for item in known:
-        number = number_of(item, state.records.get(item.address))
-        if number is None:
-            loose[match_key_of(item)] = item
-        else:
-            described[number] = item
-    addresses = {item.address for item in known}
+    before = _Before.read(terms, schemas, state)
     records = state.records
-    recorded = {item.id: address for address, item in records.items() if address not in addresses}
+    free = {item.id: name for name, item in records.items() if name not in before.addresses}
     secret = {record.id: tuple(record.secrets) for record in records.values()}
-    taken = addresses | records.keys()
+    taken = before.addresses | records.keys()
     drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
-    drafts: list[Draft] = []
+    drafted: list[tuple[Draft, Content]] = []
     given: set[str] = set()
     overlap: list[Desired] = []
     elsewhere: dict[str, int] = {}
-    unmet = set(terms.targets)
-    secrets: list[ImportNote] = []
-    left_out: list[ImportNote] = []
     skipped: list[ImportNote] = []
-    unknown: dict[str, list[str]] = {}
-    held_back: dict[str, list[str]] = {}
-
-    def skip(monitor: Live, reason: str) -> None:
-        name = canonical_of(monitor.fields.get("name"))
-        skipped.append(ImportNote(f"monitor {monitor.id} ({monitor.type}, {name})", "", reason))
-
+    unmet = set(terms.targets)
     for monitor in sorted(live, key=lambda each: each.id):
         kind = schemas.kinds.get(monitor.type or "")
         if kind is None:
             is_meant = not terms.targets or str(monitor.id) in terms.targets
             if monitor.type is None and is_meant:
                 unmet.discard(str(monitor.id))
-                skip(monitor, "AlertSite does not return its type")
+                skipped.append(_skipped(monitor, "AlertSite does not return its type"))
             continue
-        before, _, name = recorded.get(monitor.id, "").partition("/")
-        if before != kind.name:
+        recorded, _, name = free.get(monitor.id, "").partition("/")
+        if recorded != kind.name:
             wanted = naming.slug(str(monitor.fields.get("name") or ""), monitor.id)
             name = naming.free_name(wanted, kind.name, taken)
         facts = facts_of(monitor, kind.name, name)
@@ -179,44 +150,29 @@ def draft(
         unmet.difference_update(targets)
         if terms.targets and not targets:
             continue
-        if monitor.id in described:
-            overlap.append(described[monitor.id])
+        if monitor.id in before.described:
+            overlap.append(before.described[monitor.id])
             continue
         key, others = match_key(kind.name, monitor.fields.get("name")), terms.sources.others
         if claim := others.ids.get(monitor.id) or others.names.get(key):
             elsewhere[claim.account] = elsewhere.get(claim.account, 0) + 1
             continue
-        if (like := loose.get(key)) is not None:
+        if (like := before.loose.get(key)) is not None:
             other = f"{like.address} ({like.origin})"
-            skip(monitor, f"{other} looks like it but has no id; bind it with apply --adopt")
+            reason = f"{other} looks like it but has no id; bind it with apply --adopt"
+            skipped.append(_skipped(monitor, reason))
             continue
         path = terms.layout.path(facts)
-        places = [each.inherited(path, kind.name) for each in present]
-        inherited = {field: value for values in places for field, value in values.items()}
-        # What is staged has to be whole where it is now, too.
-        is_certain = {
-            field
-            for field, value in inherited.items()
-            if all(canonical(values.get(field)) == canonical(value) for values in places)
-        }
+        inherited, is_certain = before.inherited(path, kind.name)
         given.update(inherited)
         hidden = secret.get(monitor.id, ())
         found = drafting.content(kind, name, monitor, inherited, is_certain, hidden)
         if found.fault:
-            skip(monitor, found.fault)
+            skipped.append(_skipped(monitor, found.fault))
             continue
         made = Draft(kind.name, name, monitor.id, path, found.spec, found.extra, found.held_back)
         taken.add(made.address)
-        drafts.append(made)
-        left_out += [ImportNote(made.address, *item) for item in sorted(found.left_out.items())]
-        secrets += [
-            ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
-            for item in found.secrets
-        ]
-        for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
-            unknown.setdefault(field, []).append(made.address)
-        for field in found.held_back:
-            held_back.setdefault(field, []).append(made.address)
+        drafted.append((made, found))
     if unmet:  # one that means nothing may be a typing error
         raise UsageError(
             f"{', '.join(sorted(unmet))}: no email monitor has this id or name",
@@ -232,20 +188,43 @@ def draft(
             else f"{len(ours):,} of the monitors already have manifests, such as {first}",
             "Add manifests for the others with --merge, or write to another folder with --into.",
         )
+    drafts = tuple(made for made, _ in drafted)
     imported = Imported(
-        drafts=tuple(drafts),
+        drafts=drafts,
         texts={},
         shared=(),
-        secrets=tuple(secrets),
-        left_out=tuple(left_out),
+        secrets=tuple(
+            ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
+            for made, found in drafted
+            for item in found.secrets
+        ),
+        left_out=tuple(
+            ImportNote(made.address, field, reason)
+            for made, found in drafted
+            for field, reason in sorted(found.left_out.items())
+        ),
         skipped=tuple(skipped),
-        unknown=dict(sorted(unknown.items())),
-        held_back=dict(sorted(held_back.items())),
+        unknown=_by_field((made.address, found.plain_extra) for made, found in drafted),
+        held_back=_by_field((made.address, found.held_back) for made, found in drafted),
         known=len(overlap),
         elsewhere=dict(sorted(elsewhere.items())),
     )
     comments = comments_of(drafts, live, schemas, redactor)
-    return _composed(imported, comments, schemas, terms, present, given)
+    return _composed(imported, comments, schemas, terms, before, given)
+
+
+def _skipped(monitor: Live, reason: str) -> ImportNote:
+    name = canonical_of(monitor.fields.get("name"))
+    return ImportNote(f"monitor {monitor.id} ({monitor.type}, {name})", "", reason)
+
+
+def _by_field(fields: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """The addresses of the manifests that have each field, by those that each of them has."""
+    found: dict[str, list[str]] = {}
+    for address, names in fields:
+        for name in names:
+            found.setdefault(name, []).append(address)
+    return dict(sorted(found.items()))
 
 
 def _composed(
@@ -253,31 +232,37 @@ def _composed(
     comments: Mapping[tuple[str, str], str],
     schemas: Schemas,
     terms: ImportOptions,
-    present: Sequence[_Presence],
+    before: _Before,
     given: Container[str],
 ) -> Imported:
-    """The same, with the texts of the files, and with what became defaults.
+    """What is imported, with the texts of its files, and with what became defaults.
+
+    Args:
+        imported: the drafts, and what is to be said of them.
+        comments: what stands behind values, see `comments_of`.
+        schemas: of all kinds.
+        terms: how the import was asked for.
+        before: what was there before.
+        given: the fields that manifests get from defaults that were there before.
 
     Raises:
         RefusedError: a file is there already.
     """
-
-    def holds(path: str) -> bool:
-        return any(each.holds(path) for each in present)
-
     drafts, shared = list(imported.drafts), list[Shared]()
     if terms.merge:  # then each goes into a file that is not there yet
-        free = {path: naming.free_path(path, holds) for path in {item.path for item in drafts}}
+        free = {
+            path: naming.free_path(path, before.holds) for path in {item.path for item in drafts}
+        }
         drafts = [item._replace(path=free[item.path]) for item in drafts]
     # Manifests that were there before must not get anything, nor may those that are shared.
     is_new = not any(
         not each.is_empty or any(terms.sources.shared(item.origin.path) for item in each.fleet)
-        for each in present
+        for each in before.places
     )
     if terms.lift and is_new:
         drafts, shared = naming.lifted(drafts, schemas.kinds, given)
     texts = compose(drafts, shared, terms.folder, schemas, comments, has_ids=terms.has_ids)
-    if there := [path for path in texts if holds(path)]:
+    if there := [path for path in texts if before.holds(path)]:
         there = [os.path.join(terms.folder, path) for path in there]  # noqa: PTH118 - text
         raise RefusedError(
             f"import does not overwrite existing files: {_listed(there)}",
@@ -506,3 +491,66 @@ class _Presence:
     def holds(self, path: str) -> bool:
         """Whether there is something at a path below the folder."""
         return os.path.lexists(Path(self._folder, path))
+
+
+class _Before(NamedTuple):
+    """What manifests and files there are before an import.
+
+    Attributes:
+        places: the folders where new files will be: the one that they are written to and, for
+            `--merge`, that of the manifests, where those that are staged are moved later.
+        addresses: those of all manifests there, and of those in folders above.
+        described: the manifests that are bound to a monitor, by its id.
+        loose: the others, by the key of a monitor that they would match.
+    """
+
+    places: Sequence[_Presence]
+    addresses: set[str]
+    described: Mapping[int, Desired]
+    loose: Mapping[tuple[str, str], Desired]
+
+    @classmethod
+    def read(cls, terms: ImportOptions, schemas: Schemas, state: State) -> _Before:
+        """Reads it.
+
+        Raises:
+            InvalidManifestsError: manifests have findings.
+        """
+        own = terms.sources.folders[-1]
+        folders = {terms.folder, own} if terms.merge else {terms.folder}
+        sources = terms.sources if terms.sources != Sources((own,)) else None
+        places = [
+            _Presence(folder, schemas, sources and _ending_in(folder, sources))
+            for folder in sorted(folders)
+        ]
+        # What stands in a folder above is read from there too, and so are the new files.
+        # Those above the folders of one of several accounts hold the manifests of others.
+        around = [_Presence(folder, schemas) for folder in _above(terms.folder) if sources is None]
+        known = [item for each in (*places, *around) for item in each.fleet]
+        described: dict[int, Desired] = {}
+        loose: dict[tuple[str, str], Desired] = {}
+        for item in known:
+            number = number_of(item, state.records.get(item.address))
+            if number is None:
+                loose[match_key_of(item)] = item
+            else:
+                described[number] = item
+        return cls(places, {item.address for item in known}, described, loose)
+
+    def inherited(self, path: str, kind: str) -> tuple[Mapping[str, JSON], set[str]]:
+        """What a new manifest gets from defaults, and which fields of that in every place.
+
+        What is staged has to be whole where it is now, too.
+        """
+        found = [each.inherited(path, kind) for each in self.places]
+        inherited = {field: value for values in found for field, value in values.items()}
+        is_certain = {
+            field
+            for field, value in inherited.items()
+            if all(canonical(values.get(field)) == canonical(value) for values in found)
+        }
+        return inherited, is_certain
+
+    def holds(self, path: str) -> bool:
+        """Whether there is something at a path below one of the places."""
+        return any(each.holds(path) for each in self.places)

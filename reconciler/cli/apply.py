@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -47,7 +48,7 @@ from reconciler.usecases.undo import look_back, undo_workspace, what_manifests_s
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
@@ -348,32 +349,40 @@ def _apply(
     used = saved.basis.id if saved is not None and not moved else None
     undoes = takes_back.run if takes_back is not None else ""
     about = run.about("undo" if undoes else "apply", generation, plan, undoes)
+    with _executing(len(plan.changes), connection, run, asked, told) as execution:
+        recorder = run.recorder(known, about.operation, execution.cancellation, execution.reporter)
+        applied = apply_plan(plan, first, workspace, writer, recorder, execution, about, used)
+    if back is not None:
+        say_what_is_left(plan, back, known.state, run, manifests)
+    return applied._replace(result=applied.result.with_moved(moved))
+
+
+@contextmanager
+def _executing(
+    count: int, connection: Connection, run: runtime.Run, asked: ApplyOptions, told: Signals
+) -> Iterator[Execution]:
+    """How so many changes are made: with their progress shown, until a signal stops the run."""
     gc.enable()  # requests leave garbage behind, and there may be thousands
-    if part is None:  # else who has given the parts listens for all, and may go on
+    clock = runtime.clock()
+    if runtime.part() is None:  # else who has given the parts listens for all, and may go on
         gc.freeze()
         stopping = Stopping(clock)
         stopping.add(connection.cancellation, connection.session.cut)
         stopping.listen()
-    with console.progress(len(plan.changes), clock.monotonic) as shown:
+    with console.progress(count, clock.monotonic) as shown:
 
         def progress(outcome: Outcome) -> None:
             told.tell(OutcomeKnown(outcome, is_confirmed=False))
             shown.progress(outcome)
 
-        reporter = told.reporter._replace(progress=progress)
-        execution = Execution(
+        yield Execution(
             parallelism=asked.parallelism,
             fail_fast=asked.fail_fast,
             cancellation=connection.cancellation,
-            reporter=reporter,
+            reporter=told.reporter._replace(progress=progress),
             clock=clock,
             grace=run.grace,
         )
-        recorder = run.recorder(known, about.operation, connection.cancellation, reporter)
-        applied = apply_plan(plan, first, workspace, writer, recorder, execution, about, used)
-    if back is not None:
-        say_what_is_left(plan, back, known.state, run, manifests)
-    return applied._replace(result=applied.result.with_moved(moved))
 
 
 def _of_saved(

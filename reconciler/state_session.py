@@ -11,6 +11,7 @@ did is done on top of theirs, but for addresses that they have applied since.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from reconciler.core import json_text
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.state import PendingCreate, Recovery, Sending, State, StateDelta
-from reconciler.errors import ConflictError, NewerFormatError, StateError
+from reconciler.errors import ConflictError, ExitCode, NewerFormatError, StateError
 from reconciler.state_store import (
     Journal,
     Key,
@@ -45,7 +46,7 @@ class Killed(NamedTuple):
     """What the journal of a run that did not end tells of it.
 
     Attributes:
-        record: as it was before anything was sent.
+        record: as it was before anything was sent, or as it ended if that could not be saved.
         outcomes: see `state.outcomes_in`.
     """
 
@@ -109,11 +110,8 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     for path, lines in journals:
         try:
             records.recover(saved, [lines])
-            killed += [
-                Killed(run_record_of(line["about"]), records.outcomes_in(lines))
-                for line in lines
-                if "about" in line
-            ]
+            told = [run_record_of(line["about"]) for line in lines if "about" in line]
+            killed += [Killed(item, records.outcomes_in(lines)) for item in told[-1:]]
         except (StateError, KeyError, TypeError, AttributeError) as error:
             what = str(error) if isinstance(error, StateError) else "it is corrupt"
             raise StateError(
@@ -508,14 +506,16 @@ class Recorder:
             except StateError as error:  # the state may have room where the journal has none
                 failed = error
         self._note(last)
-        for killed in self._opened.killed:
-            if killed.record.id not in self._store.runs():
-                found = killed.record.recovered(killed.outcomes, self.state.records, self.run)
-                self._save(found)
-        if run is not None:
-            run = run.binding(self._opened.state.records, self.state.records)
-        told = run if run is not None and run.is_something else None
-        moved = self._save(told)
+        try:
+            for killed in self._opened.killed:
+                if killed.record.id not in self._store.runs():
+                    found = killed.record.recovered(killed.outcomes, self.state.records, self.run)
+                    self._save(found)
+            told = self._told(run)
+            moved = self._save(told)
+        except StateError as error:
+            self._leave(self._told(run), error)
+            raise
         self.kept = told
         if told is not None:
             from reconciler.core.run_record import KEPT  # 4 ms that planning saves
@@ -531,6 +531,20 @@ class Recorder:
         for path in self._opened.journals:
             remove_journal(path)
         return moved
+
+    def _told(self, run: RunRecord | None) -> RunRecord | None:
+        """What is kept of a run, with what it has bound; None if that is nothing."""
+        if run is not None:
+            run = run.binding(self._opened.state.records, self.state.records)
+        return run if run is not None and run.is_something else None
+
+    def _leave(self, told: RunRecord | None, error: StateError) -> None:
+        """Leaves the end of the run, which cannot be saved, to the run that finds its journal."""
+        if self._journal is not None and told is not None:
+            if told.exit_code != ExitCode.INTERRUPTED:
+                told = told._replace(exit_code=int(error.exit_code))
+            with suppress(StateError):  # what is said is that it cannot be saved
+                self._journal.append([records.about_line(told.to_json())])
 
     def now(self) -> str:
         """The time of day, RFC 3339 UTC."""

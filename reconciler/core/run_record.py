@@ -184,9 +184,13 @@ class RunRecord(NamedTuple):
     ) -> RunRecord:
         """The record of a run that was killed, as far as its journal and the state tell.
 
+        One that has ended and could not be saved is known as it is.
+
         The journal's `outcomes` are a new record each, or None if a change had no effect; `run` is
         the run that writes this.
         """
+        if self.ended:
+            return self._replace(recovered_by=run)
         changes = []
         for item in self.changes:
             if item.address in outcomes and outcomes[item.address] is None:

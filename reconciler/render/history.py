@@ -57,6 +57,7 @@ def run_text(run: RunRecord, *, colour: bool = False) -> Lines:
         ("began", about.began),
         ("ended", run.ended or _killed(run)),
         ("exit code", "" if run.exit_code is None else str(run.exit_code)),
+        ("saved by", run.recovered_by if run.ended else ""),
         ("did", _counts(run)),
     ]
     lines += [f"  {line}" for line in labelled(row for row in rows if row[1])]
@@ -98,6 +99,8 @@ def _line(run: RunRecord, *, colour: bool) -> str:
         parts.append(_killed(run))
     elif run.exit_code:
         parts.append(f"exit code {run.exit_code}")
+    if run.ended and run.recovered_by:
+        parts.append(f"saved by {run.recovered_by}")
     return "  ".join(parts)
 
 

@@ -143,9 +143,12 @@ def last_run(store: Store) -> RunRecord:
         )
     for item in read_known(store, None, "").killed:
         if item.record.id not in kept:
+            message, hint = "has not ended", "It was killed: run reconciler apply to complete it"
+            if item.record.ended:
+                message, hint = "has ended, but it is not saved", "Run reconciler apply to save it"
             raise RefusedError(
-                f"run {item.record.id} has not ended, so the last run is not known",
-                "It was killed: run reconciler apply to complete it, or name another run to undo.",
+                f"run {item.record.id} {message}, so the last run is not known",
+                f"{hint}, or name another run to undo.",
             )
     undos: dict[str, list[RunRecord]] = {}
     errors: list[StateError] = []

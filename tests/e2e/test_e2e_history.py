@@ -575,6 +575,44 @@ def test_one_record_that_cannot_be_used_leaves_the_others(
     account.run("history", "show", last.name.split(".")[1]).expect(8, err=why)
 
 
+@pytest.mark.parametrize("kind", ["git"])
+def test_a_run_whose_end_cannot_be_saved_is_told_by_the_next_as_it_ended(
+    kind: str, fleet: Fleet, git: Git
+) -> None:
+    """It was not killed: its journal has what became of each change."""
+    assert kind == "git"
+    fleet.at.describe("email-smtp", "relay", 1, name="Relay", port=25)
+    fleet.apply()
+    bare = Path(git(fleet.at.root, "remote", "get-url", "origin").strip().removeprefix("file://"))
+    hook = bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        "#!/bin/sh\nwhile read old new ref; do git log -1 --format=%s $new | grep -q '^apply: ' && "
+        "exit 1; done; exit 0\n",
+        encoding="utf-8",
+    )
+    hook.chmod(0o755)
+    fleet.at.describe("email-smtp", "relay", 1, name="Relay", port=587)
+    fleet.at.write("new.yaml", manifest("email-pop", "new", name="New"))
+    done = fleet.run("apply", "--auto-approve")
+    done.expect(8, out="1 added, 1 changed")
+    fleet.run("undo", "last").expect(5, err=("has ended, but it is not saved", "reconciler apply"))
+    fleet.run("apply", "--auto-approve").expect(8)  # nothing of the first is lost by a second
+    hook.unlink()
+    fleet.run("apply", "--auto-approve").expect(0)
+    (run,) = (item for item in fleet.history() if len(item["changes"]) == 2)
+    assert run["summary"] == {"create": 1, "update": 1, "delete": 0, "not_done": 0}
+    assert {item["status"] for item in run["changes"]} == {"done"}
+    assert (run["exit_code"], bool(run["ended"])) == (8, True)
+    (line,) = (it for it in fleet.run("history").out.splitlines() if it.startswith(run["id"]))
+    assert "killed" not in line
+    assert line.endswith(f"exit code 8  saved by {run['recovered_by']}")
+    shown = fleet.run("history", "show", run["id"]).out
+    assert f"saved by {run['recovered_by']}" in " ".join(shown.split())
+    fleet.undo(run["id"]).expect(0)
+    assert fleet.account.ports() == {1: 25}
+
+
 class Repository:
     """A fleet with one monitor, whose manifests are in Git; the first apply is made."""
 

@@ -183,7 +183,7 @@ _Value = TypeVar("_Value")
 
 
 class _Uncopied:
-    """What is not copied, pickled or stored, since it has a secret."""
+    """Something that holds a secret, and so cannot be copied or pickled."""
 
     __slots__ = ()
 

@@ -123,11 +123,11 @@ _OPTIONS = (
         text="Print without color, as NO_COLOR=1 does.",
     ),
 )
-"""Of every command, before it and behind it, since people type them in both places."""
+"""Options before every command and behind it, since people type them in both places."""
 
 
 def _with_options(command: click.Command) -> click.Command:
-    """The command, and those below it, with these options behind its own."""
+    """The command, and those below it, with `_OPTIONS` behind its own."""
     found = copy(command)
     found.params = [*command.params, *_OPTIONS]
     if isinstance(found, click.Group):

@@ -68,9 +68,10 @@ class Captured:
         self._texts[name].append(clean)
 
     def text(self, *names: str) -> str:
-        """What was printed to stdout; what was said before that, as progress; or on stderr since.
+        """What was captured under these names: `stdout`, `stderr` and `progress`.
 
-        Of a part that prints nothing to stdout, nothing is progress.
+        The progress is what was on stderr before the first text on stdout. Of a part that prints
+        nothing to stdout, nothing is progress.
         """
         return "".join(text for name in names for text in self._texts[name])
 

@@ -17,7 +17,7 @@ _RETIRE = "delete its manifest, then run reconciler apply --prune"
 _EXTRA = r"Got unexpected extra arguments? \(([^ ]*).*\)$"
 """How click begins to say that an argument is one too many."""
 _NUMBERS = {"a valid integer range": "a whole number", "a valid float range": "a number"}
-"""What click calls the type of an option that takes a number."""
+"""What click calls the type of an option that takes a number, and what we call it."""
 _VARS = "set vars of an account in reconciler.toml"
 _UNLOCK = "reconciler state unlock RUN"
 COMMANDS = {

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 _TOGETHER = ("text", "json", "markdown")
 """Formats in which several accounts are one."""
 _EACH = f"Write one file for each: --format NAME=FILE with {PLACEHOLDER} in the name of the file."
-"""What to do where they cannot be one."""
+"""What to do where a format cannot show several accounts as one."""
 _GARBAGE = 50_000
 """New objects after which garbage is looked for: a fleet of 1,000 monitors has about as many."""
 _OWN_FILES = ("out", "events", "metrics", "file", "manifests", "into")
@@ -180,7 +180,7 @@ def work_on(job: Job, whole: Context) -> PartResult:
 
 
 def work_elsewhere(job: Job, *, is_verbose: bool) -> PartResult:
-    """As `work_on`, in a process that shares nothing with the other parts, and nobody stops."""
+    """As `work_on`, in a process that shares nothing with the others and is never asked to stop."""
     part = Share(Stopping(SYSTEM))
     return work_on(job, Context(SYSTEM, Redactor(), is_verbose=is_verbose, part=part))
 
@@ -318,7 +318,7 @@ class _Whole:
     def apply(self, outputs: RollUpOutputs) -> RollUp:
         """Plans all accounts, asks once, and applies them wave by wave.
 
-        What is done already was done before, or could not be planned.
+        Not applied are accounts that an earlier run has done, and those that cannot be planned.
         """
         allow_loss: int | None = self._given.params["allow_loss"]
         is_approved: bool = self._given.params["auto_approve"]
@@ -379,13 +379,13 @@ class _Whole:
         return RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
 
     def budget(self, plans: Iterable[PartResult]) -> Budget | None:
-        """How much all may lose together; without a loss the settings are not asked."""
+        """How much all may lose together by the settings; None without a loss."""
         if not any(item.losses for item in plans):
             return None
         return runtime.budget_together(runtime.accounts(), self._chosen, self._spread.shard)
 
     def ceiling(self, plans: Iterable[PartResult]) -> Budget | None:
-        """How much all may lose together whatever options say; like `budget`."""
+        """How much all may lose together, whatever options allow; None without a loss."""
         return runtime.ceiling_together() if any(item.losses for item in plans) else None
 
 

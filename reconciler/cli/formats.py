@@ -79,7 +79,7 @@ _TEXT = {
     Subject.RESULT: ("colour",),
     Subject.REPORT: ("colour",),
 }
-"""What of a view the text of each depends on."""
+"""The parts of a `View` that the text of each subject depends on."""
 
 
 class Output(NamedTuple):

@@ -113,7 +113,7 @@ _targets_argument = click.argument(
 
 
 def _exclude(target: str = "a TARGET") -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """The option that leaves out, beside those that are asked for, as a help calls them."""
+    """The option `--exclude`; its help calls what selects manifests `target`."""
     return click.option(
         "--exclude",
         "excluded",
@@ -126,7 +126,7 @@ def _exclude(target: str = "a TARGET") -> Callable[[Callable[..., int]], Callabl
 
 
 exclude = _exclude()
-"""The option that leaves out, for a command that reads its targets itself."""
+"""`--exclude`, for a command that reads its targets itself."""
 
 
 def target(command: Callable[..., int]) -> Callable[..., int]:

@@ -43,7 +43,7 @@ _VARIABLES = {
     "github": ("GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "https://api.github.com"),
     "gitlab": ("GITLAB_TOKEN", "CI_API_V4_URL", "CI_PROJECT_ID", "https://gitlab.com/api/v4"),
 }
-"""Which variables have the token, the API and the project; and which API that is otherwise."""
+"""The variables with the token, the API and the project; and the API if its variable is unset."""
 
 
 def connect(name: str, number: int | None = None) -> closing[GitHub | GitLab]:

@@ -127,7 +127,7 @@ def _chained(claims: Iterable[Mapping[_Key, Claim]]) -> Mapping[_Key, Claim]:
 
 
 def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
-    """What AlertSite tells an account by: where it is asked, and for whom.
+    """The login of an account, to compare it with others: the URL of AlertSite, and the user.
 
     Another spelling makes no other server, and letters in another case hardly another user. A
     username that is not available here, or comes from a command, is only compared by where it is
@@ -169,7 +169,7 @@ def _refuse_shared_folders(alike: Sequence[AccountSettings]) -> None:
 
 
 def _placed_name(account: AccountSettings) -> str:
-    """Its name, and the line of its login, or else of its table."""
+    """The name of an account, and the line of its login, or else of its table."""
     path = Path(account.file or config.PROJECT)
     header = "" if account.file else f"accounts.{account.name}"
     line = config.line_of(path.read_text(encoding="utf-8-sig"), header, "username")

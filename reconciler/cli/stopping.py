@@ -71,7 +71,7 @@ class Stopping:
             self._connections.remove((cancellation, cut))
 
     def wait(self, seconds: float) -> bool:
-        """Waits, at most until somebody wants it to end; whether somebody does."""
+        """Waits so long, or until the process is asked to stop; returns whether it is."""
         pause = Cancellation(self._clock)
         with self.during(pause):
             return pause.wait(seconds)

@@ -244,7 +244,7 @@ class _Watcher:
 
     @contextmanager
     def leading(self) -> Iterator[Cancellation]:
-        """Waits until this watcher may lead; what is given is cancelled when it may no more.
+        """Waits until this watcher leads; what it yields is cancelled when it no longer does.
 
         The lease is the lock of a run beside the state of the first account.
         """

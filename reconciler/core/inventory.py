@@ -107,7 +107,7 @@ class Inventory:
                     self.candidates.setdefault(key, []).append(monitor.id)
 
     def _named(self, kind: str, name: str) -> Iterator[Live]:
-        """The monitors that nothing binds, of a folded name, and of a kind as far as they tell."""
+        """The free monitors with this folded name, and of this kind or without a type."""
         return (item for item in self._free.get(name, ()) if item.type in {kind, None})
 
     def duplicates(self) -> Iterator[tuple[str, int, int]]:
@@ -224,7 +224,7 @@ def match_key_of(desired: Desired) -> tuple[str, str]:
 def strangers(
     live: Iterable[Live], kinds: Iterable[str], known: Collection[int]
 ) -> tuple[Unmanaged, ...]:
-    """The email monitors whose ids are not known, sorted by id."""
+    """The email monitors whose ids are not `known`, sorted by id."""
     ours = {*kinds, None}
     found = (item for item in live if item.type in ours and item.id not in known)
     return tuple(sorted(map(Unmanaged.of, found), key=attrgetter("id")))

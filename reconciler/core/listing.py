@@ -160,7 +160,7 @@ def list_monitors(
 
 
 def _fields(item: Listed, inventory: Inventory) -> dict[str, JSON]:
-    """What AlertSite has, or else the manifest, without what may be a secret."""
+    """The fields in AlertSite, or else in the manifest, without what may be a secret."""
     kind, live = item.kind, item.live
     manifest, record = item.manifest, item.record
     applied = record.fields if record else {}

@@ -82,7 +82,7 @@ class Overview(NamedTuple):
 
     @property
     def tally(self) -> dict[str, int]:
-        """What is counted, for a table of several accounts."""
+        """The numbers of the account for a table of several, by what they count."""
         found = self.listing.counts()
         if self.applied:
             found["drifted"] = len(self.drift.monitors)

@@ -126,7 +126,7 @@ def _name(address: str) -> str:
 
 
 class _Text(NamedTuple):
-    """What a refusal says, with names of what is filled in."""
+    """What a refusal says; names in braces are filled in."""
 
     message: str
     hint: str

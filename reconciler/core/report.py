@@ -308,7 +308,7 @@ def _monitor(
     age: Callable[[str], int | None],
     places: Mapping[int, Sequence[int]],
 ) -> Monitor:
-    """A monitor of the report; `places` has the locations of those that are in AlertSite."""
+    """A monitor of the report; `places` has the locations of those in AlertSite, by their ids."""
     live, manifest, record = item.live, item.manifest, item.record
     fields = live.fields if live else manifest.fields if manifest else {}
     is_protected = record is not None and record.protect

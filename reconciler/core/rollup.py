@@ -133,7 +133,7 @@ class PartResult(NamedTuple):
 
     @property
     def is_in_table(self) -> bool:
-        """Whether the line of the roll-up tells all that a person wants to read of it."""
+        """Whether its line in the roll-up is enough, so that its own text is not printed."""
         match self.operation:
             case "status":
                 return self.is_good

@@ -132,7 +132,7 @@ class Repeated(NamedTuple):
 
     @property
     def is_absence(self) -> bool:
-        """Whether they say it, or some of it, by what they lack."""
+        """Whether manifests still have it, or some of it, by a field or monitor that they lack."""
         return self.is_released or self.is_retired
 
     @property

@@ -101,7 +101,8 @@ def execute(
 ) -> tuple[Outcome, ...]:
     """One outcome for each change, in the order of the changes.
 
-    What changes meet is a reason for these changes alone: the run goes on.
+    A change that fails stops no other one, unless AlertSite is unavailable for several in a row or
+    rejects the credentials, or `fail_fast` is set: then those that have not begun are not started.
 
     Args:
         changes: what to carry out.

@@ -173,7 +173,7 @@ def _refuse_other_versions(client: Client) -> None:
 
 
 def _shape() -> tuple[object, ...]:
-    """Runs in each worker: of what goes between here and there."""
+    """Runs in each worker: the fields of what is sent to it, and of what it returns."""
     return Job._fields, PartResult._fields
 
 

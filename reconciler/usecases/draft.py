@@ -91,7 +91,7 @@ def fit(
             part, name = (*map(str, problem.pointer[:2]), "", "")[:2]
             if (part, name) in left:
                 refused.setdefault((part, name), problem.message)
-        # What is about none of them, but not for want of one, may come from the last.
+        # Problems that are about none of them may come from the last, unless a key is missing.
         if not refused and left and all(problem.code != "missing-key" for problem in problems):
             refused[list(left)[-1]] = problems[0].message
         if not refused:

@@ -572,7 +572,7 @@ class _Loading:
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
     def _check_secrets(self, desired: Desired, rules: SecretRules) -> None:
-        """Notes each secret that must not be resolved, or not go where it stands.
+        """Notes each secretRef that must not be resolved, or whose field AlertSite shows to others.
 
         If there is none, it warns of those that nothing here can look up: a typing error, perhaps.
         """

@@ -273,6 +273,11 @@ def _planned(
     *,
     refuses: bool,
 ) -> Planned:
+    """What `look` returns for these arguments; `refuses` is that of `observe`.
+
+    It observes AlertSite until the monitors of pending creates are known, or their grace is over;
+    plans with these monitors bound; then adds to the plan what it has bound, dropped and noticed.
+    """
     rules = _with_fingerprint(workspace)
     by_address, kinds = workspace.fleet.by_address, workspace.schemas.kinds
     desired = workspace.fleet.desired
@@ -623,7 +628,7 @@ def _by_address(workspace: Workspace, state: State) -> Workspace:
 
 
 def _checked(workspace: Workspace, state: State) -> Workspace:
-    """The same; it stops before anything is done if a pattern means nothing: a typing error?
+    """The workspace with addresses as targets; stops at one that matches nothing: a typing error?
 
     Raises:
         UsageError: naming the first one, and what may be meant.

@@ -38,7 +38,7 @@ class TableLine(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One table, of which so many lines are shown at most."""
+    """One table; of its lines at most `most` are shown."""
 
     title: str
     head: str

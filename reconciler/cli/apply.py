@@ -241,7 +241,7 @@ def carry_out(
     try:
         made = provenance.of_run(applied.result.run, "")
         asked.outputs.put(applied.result, applied.result.to_json, View(made=made))
-    except ConfigurationError as error:  # a file could not be written, which is not all that counts
+    except ConfigurationError as error:  # a file cannot be written; what follows matters too
         unwritten = error
     if asked.write_ids:
         for line in write_ids(workspace, applied.bound):
@@ -288,7 +288,7 @@ def _apply(
         back = take_back(workspace, run, known.state, takes_back)
         workspace = back.workspace
     else:
-        if saved is not None and not generation.commit:  # then it tells which they were of
+        if saved is not None and not generation.commit:  # the plan has that of its own
             generation = saved.basis.generation
         last = known.state.generation
         relation = find_relation(manifests, generation, last)
@@ -364,7 +364,7 @@ def _executing(
     """How so many changes are made: with their progress shown, until a signal stops the run."""
     gc.enable()  # requests leave garbage behind, and there may be thousands
     clock = runtime.clock()
-    if runtime.part() is None:  # else who has given the parts listens for all, and may go on
+    if runtime.part() is None:  # else whoever started the parts is told of signals for all
         gc.freeze()
         stopping = Stopping(clock)
         stopping.add(connection.cancellation, connection.session.cut)

@@ -173,7 +173,7 @@ def draft(
         made = Draft(kind.name, name, monitor.id, path, found.spec, found.extra, found.held_back)
         taken.add(made.address)
         drafted.append((made, found))
-    if unmet:  # one that means nothing may be a typing error
+    if unmet:  # a target that matches nothing may be a typing error
         raise UsageError(
             f"{', '.join(sorted(unmet))}: no email monitor has this id or name",
             "A target is an id, or a glob over names. To see all, run: reconciler list --live",
@@ -389,7 +389,7 @@ def check(
     plan = decide(account, fleet.desired, known, live, schemas.kinds)
     ours = bound.keys()
     strangers = tuple(item.id for item in plan.unmanaged_monitors)
-    # What was just written was seen, but for what differs.
+    # AlertSite has what the new manifests say, except for what the plan would change.
     differing = {item.address: item.body for item in plan.changes}
     records: dict[str, Record] = {}
     for item in fleet.desired:

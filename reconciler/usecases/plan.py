@@ -246,8 +246,8 @@ def observe(
                 f"Check {reader.account.settings} and --state. If they were deleted there, forget "
                 "their records first: reconciler state rm ADDRESS...",
             )
-        # One that no list of email monitors holds, that no record knows and that does not tell its
-        # type is taken for nothing that it does not say.
+        # A monitor without a type that is in no list of email monitors, and in no record, is not
+        # taken for one of them.
         unlisted = [
             monitor if monitor.type or monitor.id in ours else monitor._replace(type=_UNTOLD)
             for monitor in found.values()

@@ -24,6 +24,7 @@ from reconciler.core.accounts import (
     placed,
 )
 from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.nearest import did_you_mean
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidSettingsError, Position
 
@@ -179,10 +180,24 @@ def _checked(table: _Table, known: tuple[str, ...]) -> Iterator[Diagnostic]:
     where = f"[{table.header}]" if table.header else "this file"
     for key, value in table.values.items():
         if key not in known:
-            message = f"unknown setting {key}; {where} may hold {', '.join(known)}"
-            yield table.finding(key, message)
+            advice = did_you_mean(key, known) or f"; {where} may hold {', '.join(known)}"
+            yield table.finding(key, f"unknown setting {key}{advice}")
         elif not _fits(key, value):
             yield table.finding(key, f"{key} must be {_SHAPES[key]}")
+        elif refusal := _refusal(key, value):
+            yield table.finding(key, refusal)
+
+
+def _refusal(key: str, value: str) -> str:
+    """Why a place of the right type is none; empty if it may be one."""
+    try:
+        if key == "state":
+            config.check_location(value)
+        elif key == "url":
+            config.checked_url(value, key)
+    except ConfigurationError as error:
+        return f"{error}; {error.hint[:1].lower()}{error.hint[1:].rstrip('.')}"
+    return ""
 
 
 def _fits(key: str, value: object) -> bool:

@@ -37,6 +37,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
 _ENTRY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
+_LEASE = 180.0
 _KEYS = {
     "state": "file:state.json",
     "lock_lease": "3m",
@@ -165,7 +166,11 @@ def location_from_root(
     scheme, _, rest = given.partition(":")
     if scheme == "file" or (scheme == "git" and rest.startswith(".")):
         return f"{scheme}:{translated(rest, here)}"
-    return given if _SCHEME.match(given) else translated(given, here)
+    if here and not _SCHEME.match(given):
+        from reconciler.state_store import looks_like  # few are in another folder
+
+        return given if looks_like(given) else translated(given, here)
+    return given
 
 
 def location_to_here(location: str, here: str) -> str:
@@ -230,24 +235,22 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
     """
     table = read_project(project)
 
-    def seconds(key: str, default: str) -> float:
-        name = f"RECONCILER_{key.upper()}"
-        text = _value(environment, name) or str(table.get(key, default))
-        if found := duration(text):
-            return found
-        raise ConfigurationError(
-            f"{key} is {text!r}, which is not a duration",
-            f"Write it as 90s or 3m, in {key} of {project} or in {name}.",
-        )
+    def text(key: str) -> str:
+        return _value(environment, f"RECONCILER_{key.upper()}") or table.get(key, "")
 
+    def seconds(key: str, default: float) -> float:
+        found = text(key)
+        return _seconds(key, found) if found else default
+
+    size = text("largest_list")
     limits = Limits(
-        seconds("timeout", str(USUAL.timeout)),
-        seconds("deadline", str(USUAL.deadline)),
-        _size(environment, table, project) or USUAL.size,
+        seconds("timeout", USUAL.timeout),
+        seconds("deadline", USUAL.deadline),
+        _size("largest_list", size) if size else USUAL.size,
     )
     return StateSettings(
         state_in(environment) or table.get("state", ""),
-        seconds("lock_lease", "3m"),
+        seconds("lock_lease", _LEASE),
         limits,
         _value(environment, "RECONCILER_SECRET_KEY"),
         Budgets(Budget(**table.get("budget", {})), _ceiling(environment)),
@@ -295,20 +298,45 @@ def read_deciding(project: Path) -> dict[str, Any]:
     return {"budget": budget, "secrets": table.get("secrets", {})}
 
 
-def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Path) -> int | None:
-    """How many bytes a list may have; None if that is not set."""
-    name = "RECONCILER_LARGEST_LIST"
-    text = _value(environment, name) or table.get("largest_list", "")
-    if not text:
-        return None
-    found = _SIZE.fullmatch(text.strip())
-    size = int(found[1]) * (MIB if found[2] == "MiB" else 1024 * MIB) if found else 0
-    if size:
-        return size
+def _seconds(key: str, text: str) -> float:
+    """The duration that a setting is.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if found := duration(text):
+        return found
     raise ConfigurationError(
-        f"largest_list is {text!r}, which is not a size",
-        f"Write it as 128MiB or 1GiB, in largest_list of {project} or in {name}.",
+        f"{key} is {text!r}, which is not a duration",
+        f"Write it as 90s or 3m, in {key} of {PROJECT} or in RECONCILER_{key.upper()}.",
     )
+
+
+def _size(key: str, text: str) -> int:
+    """The bytes that a setting is.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found and (number := int(found[1])):
+        return number * (MIB if found[2] == "MiB" else 1024 * MIB)
+    raise ConfigurationError(
+        f"{key} is {text!r}, which is not a size",
+        f"Write it as 128MiB or 1GiB, in {key} of {PROJECT} or in RECONCILER_{key.upper()}.",
+    )
+
+
+def check_location(text: str) -> None:
+    """Stops at a location of a state that is of no known form; an empty one is none.
+
+    Raises:
+        ConfigurationError: it is of none.
+    """
+    from reconciler.state_store import scheme_of  # only those who keep a state elsewhere
+
+    if text:
+        scheme_of(text)
 
 
 def _ceiling(environment: Mapping[str, str]) -> Budget | None:
@@ -517,6 +545,27 @@ def _check(key: str, value: object) -> None:
             hint = f'Write it in quotes, such as {key} = "{_KEYS[key]}".'
     if not is_valid:
         raise ConfigurationError(message, hint)
+    match key, value:
+        case "lint", {"severity": dict() as severities}:
+            _check_codes(severities)
+        case "state", str() as location:
+            check_location(location)
+        case "largest_list", str() as size if size:
+            _size(key, size)
+        case "lock_lease" | "timeout" | "deadline", str() as text:
+            _seconds(key, text)
+
+
+def _check_codes(severities: Mapping[str, str]) -> None:
+    """Stops at a pattern that matches no code of lint."""
+    from reconciler.core.lint.codes import CODES, Policy  # few projects set any
+    from reconciler.core.nearest import did_you_mean
+
+    for pattern in Policy(tuple(severities.items())).meaningless():
+        advice = did_you_mean(pattern, CODES) or "; reconciler explain lint lists the codes"
+        raise ConfigurationError(
+            f"[lint] severity: no code matches {pattern}{advice}", "Correct or remove it."
+        )
 
 
 def _is_lint(item: tuple[str, object]) -> bool:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from reconciler.core.redactor import Redactor
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, without_logins
 from reconciler.state_store.file import open_file
 from reconciler.state_store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.state_store.lock import Lease, LockOptions, break_lock, current, hold, is_dead
@@ -32,13 +32,18 @@ __all__ = [
     "hold",
     "is_dead",
     "is_file",
+    "looks_like",
     "open_store",
     "read_journal",
     "remove_journal",
+    "scheme_of",
 ]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
-_NEARLY = re.compile(r"(git)[-_; ]([A-Za-z]+)")
+_NEARLY = re.compile(
+    r"(?P<git>git)[-_; ](?P<remote>[A-Za-z]+)|(?P<scheme>file|git|s3|gs|az)[-_;., ]?//(?P<rest>.*)",
+    re.IGNORECASE,
+)
 _SCHEMES = "file:PATH, git:REMOTE#REF, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
 
 
@@ -55,40 +60,62 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
         ConfigurationError: it is none of these, or what it needs is not installed.
     """
     redactor = redactor or Redactor()
-    if not location.isprintable() or not location.strip():
-        raise ConfigurationError(
-            f"{location!r} is not a location for the state", f"Write {_SCHEMES}."
-        )
-    found = _SCHEME.match(location)
-    scheme = found.group() if found else "file"
-    if mistyped := _NEARLY.fullmatch(location):
-        kind, rest = mistyped.groups()
-        raise ConfigurationError(
-            f"{location!r} is a file name, but looks like {kind}:{rest}",
-            f"Write {kind}:{rest}, or ./{location} for the file.",
-        )
-    rest = location[len(scheme) + 1 :] if found else location
+    scheme, rest = scheme_of(location)
     if scheme == "file":
         return open_file(location, rest, folder, redactor)
     if scheme == "git":
         from reconciler.state_store.git import open_git  # starts processes
 
         return open_git(location, rest, folder, redactor)
-    if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
-        try:
-            from reconciler.state_store.object_store import open_objects  # an optional package
-        except ImportError as error:
-            if error.name != "obstore":
-                raise
-            raise ConfigurationError(
-                f"{location} needs the package obstore, which is not installed",
-                "Install it with: pip install obstore",
-            ) from error
-        return open_objects(location, folder, redactor)
+    try:
+        from reconciler.state_store.object_store import open_objects  # an optional package
+    except ImportError as error:
+        if error.name != "obstore":
+            raise
+        raise ConfigurationError(
+            f"{location} needs the package obstore, which is not installed",
+            "Install it with: pip install obstore",
+        ) from error
+    return open_objects(location, folder, redactor)
+
+
+def scheme_of(location: str) -> tuple[str, str]:
+    """The scheme of a location, and what follows its colon; nothing is opened.
+
+    Raises:
+        ConfigurationError: it is of no form that `open_store` takes.
+    """
+    if not location.isprintable() or not location.strip():
+        raise ConfigurationError(
+            f"{location!r} is not a location for the state", f"Write {_SCHEMES}."
+        )
+    if meant := looks_like(location):
+        raise ConfigurationError(
+            f"{location!r} is a path, but looks like {meant}",
+            f"Write {meant}, or ./{location} for the file.",
+        )
+    found = _SCHEME.match(location)
+    if not found:
+        return "file", location
+    scheme, rest = found.group(), location[found.end() + 1 :]
+    if scheme in {"file", "git"} or (scheme in {"s3", "gs", "az"} and rest.startswith("//")):
+        return scheme, rest
     raise ConfigurationError(
         f"{location!r} is not a location for the state",
         f"Write {_SCHEMES}; for a file with a colon in its path, write file:PATH.",
     )
+
+
+def looks_like(location: str) -> str:
+    """The location that a path most likely is, with its scheme misspelt; empty if it is a path."""
+    found = _NEARLY.fullmatch(location)
+    if not found:
+        return ""
+    scheme = (found["git"] or found["scheme"]).lower()
+    if scheme not in {"git", "file"}:
+        return f"{scheme}://{found['rest']}"
+    _, _, rest = without_logins(f"//{found['remote'] or found['rest']}").partition("//")
+    return f"{scheme}:{rest}"
 
 
 def is_file(location: str) -> bool:

@@ -239,6 +239,17 @@ class TestSeverities:
     def test_what_means_nothing_is_refused(self, severities: str, words: str, settled: Run) -> None:
         settled(severities).expect(3, err=words)
 
+    def test_what_means_nothing_is_refused_by_all_who_read_it(
+        self, workspace: Workspace, lint: Run, run: Run
+    ) -> None:
+        workspace.settings('[lint]\nseverity = {"disabld" = "off"}\n')
+        said = (
+            "reconciler.toml:1: [lint] severity: no code matches disabld; did you mean disabled?\n"
+        )
+        lint(_imap()).expect(3, err=said)
+        for command in (("validate",), ("plan", "--offline"), ("fmt", "--check")):
+            run(*command).expect(3, err=said)
+
     @pytest.mark.parametrize("table", ["lint = 1", "[lint]\nbaseline = ''", "[lint]\nx = 'y'"])
     def test_what_is_no_table_is_refused(self, table: str, workspace: Workspace, lint: Run) -> None:
         workspace.settings(table)

@@ -354,6 +354,17 @@ _PROJECTS = {
     b'deadline = "soon"': "deadline is 'soon', which is not a duration\nWrite it as 90s or 3m",
     b'largest_list = "9"': "largest_list is '9', which is not a size\nWrite it as 128MiB or 1GiB",
     b'largest_list = "0MiB"': "largest_list is '0MiB', which is not a size",
+    b'state = "git//origin"': (
+        "reconciler.toml:1: 'git//origin' is a path, but looks like git:origin\nWrite git:origin"
+    ),
+    b'[defaults]\nstate = "s3//bucket/x"': (
+        "reconciler.toml:2:1: setting: 's3//bucket/x' is a path, but looks like s3://bucket/x; "
+        "write s3://bucket/x, or ./s3//bucket/x for the file"
+    ),
+    b'[defaults]\nurl = "http://example.com"': (
+        "reconciler.toml:2:1: setting: url http://example.com would send the password unencrypted"
+    ),
+    b"[defaults]\nlabel = {}": "unknown setting label; did you mean labels?",
 }
 
 
@@ -375,9 +386,10 @@ def test_what_is_wrong_in_the_projects_file(workspace: Workspace, fleet: Fleet, 
     path = workspace.root / "reconciler.toml"
     for content, words in _PROJECTS.items():
         path.write_bytes(content)
-        done = run("plan", "--offline", env=_CI)
-        assert (content, done.code) == (content, 3)
-        assert words in done.err
+        for command in (("plan", "--offline"), ("validate",)):
+            done = run(*command, env=_CI)
+            assert (content, done.code) == (content, 3)
+            assert words in done.err
     path.unlink()
     path.mkdir()
     assert (
@@ -412,6 +424,11 @@ def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run
         ("http://host/x.json", "is not a location for the state"),
         ("s3:bucket/key", "is not a location for the state"),
         ("git-origin", "looks like git:origin\nWrite git:origin, or ./git-origin for the file"),
+        ("git//origin", "looks like git:origin\nWrite git:origin, or ./git//origin for the file"),
+        ("s3//bucket/x", "'s3//bucket/x' is a path, but looks like s3://bucket/x\nWrite s3://"),
+        ("GS;//bucket/x", "looks like gs://bucket/x\nWrite gs://bucket/x"),
+        ("file//x.json", "looks like file:x.json\nWrite file:x.json"),
+        ("git//user:pw@host/x", "looks like git:host/x\nWrite git:host/x"),
         ("s3://", "s3://"),
         (
             "s3://key:pw@bucket/x",
@@ -427,6 +444,16 @@ def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run
 def test_no_place_for_a_state(location: str, words: str, run: Run) -> None:
     done = run("state", "list", "--state", location, env=_CI).expect(3, err=words)
     assert "\x1b" not in done.text
+
+
+@pytest.mark.parametrize("location", ["git//origin", "git-origin"])
+def test_no_place_for_a_state_that_is_given_in_a_folder(
+    location: str, workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.describe("email-smtp", "new", name="New")
+    monkeypatch.chdir(workspace.root / "monitors")
+    said = f"'{location}' is a path, but looks like git:origin"
+    run("state", "list", "--state", location, env=_CI).expect(3, err=said)
 
 
 @pytest.mark.parametrize("location", ["monitors", "file:.", "file:monitors/fleet.yaml/x.json"])

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.json_text import is_deeper
+from reconciler.core.mask import passwords_in
 from reconciler.core.model import SECRET_REF, canonical, secret_refs
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.naming import NOT_INHERITED, variable
@@ -194,6 +195,9 @@ class Drafting:
         for field, value in [*fields.items()]:
             if self._redactor.holds(json.dumps([field, value])):
                 left_out[field] = "it contains a secret of this run in plain text"
+                del fields[field]
+            elif any(passwords_in(value, (field,))):
+                left_out[field] = "it contains the password of a URL"
                 del fields[field]
         for field, values in self._known[kind.name].to_name(kind, fields, inherited):
             wanted.setdefault(("spec", field), values)

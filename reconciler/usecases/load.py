@@ -20,6 +20,7 @@ from reconciler.core.inheritance import (
     new_indices,
 )
 from reconciler.core.lint.codes import EXPIRED_MAINTENANCE, UNUSED_UNTIL
+from reconciler.core.mask import passwords_in
 from reconciler.core.model import (
     DEFAULT_ACCOUNT,
     SECRET_REF,
@@ -175,6 +176,10 @@ _NO_MANIFESTS = (
 
 
 _NO_DOCUMENT = "the file is empty, or has only comments; restore its content, or delete the file"
+_PASSWORD = (
+    "the URL contains a password, which must not be in a manifest; remove it, or write a secretRef "
+    "in place of the whole value"
+)
 _OVERLOOKED = "only *.yaml and *.yml files are read; rename it, or move it to another folder"
 
 
@@ -299,6 +304,13 @@ class _Loading:
             faults = [Diagnostic(Position(path, 1, 1), "no-document", _NO_DOCUMENT)]
         if b"${" in data or (b"\\" in data and _ESCAPED.search(data)):
             documents = [self._filled(document, faults) for document in documents]
+        if b"@" in data or b"${" in data or b"\\" in data:
+            for document in documents:
+                problems = (
+                    Problem(path, "plain-secret", _PASSWORD)
+                    for path in passwords_in(document.value)
+                )
+                faults += [self._placed(problem, document.origin) for problem in problems]
         if faults:
             self.findings += faults
             self._faulty.update(fault.position for fault in faults)

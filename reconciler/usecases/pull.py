@@ -14,7 +14,7 @@ from reconciler import manifests
 from reconciler.core.diff import Cause
 from reconciler.core.inheritance import APPEND, INHERIT, appendix
 from reconciler.core.inventory import Inventory
-from reconciler.core.mask import shown
+from reconciler.core.mask import passwords_in, shown
 from reconciler.core.model import Origin
 from reconciler.core.plan import Action
 from reconciler.core.state import StateDelta
@@ -253,6 +253,8 @@ class _Finding:
         has = kind.field(name).normalise(live.fields.get(name))
         if self._redactor.holds(json.dumps(has)):
             return "AlertSite's value contains a secret of this run in plain text"
+        if any(passwords_in(has, (name,))):
+            return "AlertSite's value contains the password of a URL"
         record = self._records.get(desired.address)
         applied = record.fields.get(name) if record else None
         vouched = has if self._write_unknown else applied

@@ -166,7 +166,7 @@ FINDINGS = {
             "Set the variable, or create the file, that the finding names.",
         ),
         "plain-secret": Advice(
-            "A manifest contains a secret in plain text.",
+            "A manifest contains a secret in plain text, or a URL with a password.",
             "Write a [secretRef](../how-to/rotate-secrets.md). If the value was committed, change "
             "the secret.",
         ),

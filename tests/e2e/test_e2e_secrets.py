@@ -638,6 +638,59 @@ def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
         assert "hunter2" not in done.text
 
 
+def test_password_in_a_url_of_a_manifest_is_refused_and_not_repeated(
+    workspace: Workspace, run: Run
+) -> None:
+    url = "https://user:hunter2@example.com/"
+    workspace.describe(
+        "email-smtp", "one", 1, hostname=url, note=f"see {url}", extra={"a": [{"proxy": url}]}
+    )
+    workspace.describe("email-smtp", "two", 2, hostname="user:hunter2@example.com")
+    workspace.describe("email-smtp", "three", 3, hostname="${host}")
+    workspace.write("_defaults.yaml", _PASSWORD_IN_DEFAULTS)
+    workspace.settings(f'[defaults.vars]\nhost = "{url}"\n')
+    said = "error: plain-secret: the URL contains a password, which must not be in a manifest; "
+    for command in (["validate"], ["validate", "--format", "json"], ["plan"]):
+        done = run(*command, env={"CI": "1"}).expect(3)
+        assert done.text.count("the URL contains a password") == 6
+        assert "hunter2" not in done.text
+    lines = run("validate").out.splitlines()
+    assert all(said.removeprefix("error: ") in line for line in lines)
+    assert lines[0].startswith("monitors/_defaults.yaml:4:9: ")
+
+
+_PASSWORD_IN_DEFAULTS = """\
+apiVersion: reconciler/v1
+kind: Defaults
+spec:
+  note: "//x:hunter2\\x40example.com"
+"""
+
+
+def test_password_in_a_url_of_alertsite_is_neither_shown_nor_written(
+    workspace: Workspace, sandbox: Sandbox
+) -> None:
+    url = "https://user:hunter2@example.com/"
+    workspace.describe("email-smtp", "one", 1, note="plain")
+    account = sandbox(
+        monitor("email-smtp", 1, note=f"see {url}"), monitor("email-smtp", 2, name="B", note=url)
+    )
+    for command in (
+        ["plan"],
+        ["plan", "--json"],
+        ["list", "--columns", "note"],
+        ["pull"],
+        ["import", "--unknown", "write"],
+        ["validate"],
+        [*_APPLY],
+        ["history", "show", "last"],
+        ["drift"],
+    ):
+        assert "hunter2" not in account.run(*command).text
+    kept = [*workspace.root.rglob("*.yaml"), *workspace.root.rglob("*.json")]
+    assert not [path for path in kept if "hunter2" in path.read_text()]
+
+
 def test_known_secret_in_a_manifest_is_refused_where_it_stands(
     workspace: Workspace, sandbox: Sandbox
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.diff import Cause, drifted
 from reconciler.core.drift import find_drift
-from reconciler.core.mask import HIDDEN, shown
+from reconciler.core.mask import HIDDEN, passwords_in, shown
 from reconciler.core.model import Desired, Live, Origin
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
@@ -39,6 +39,9 @@ _KEY = "s3cret-of-the-account"
         ("auth", [{"api_key": ""}], [{}], None, [{"api_key": ""}]),
         ("tags", ["a", "b", 1], None, ["a"], ["a", HIDDEN, 1]),
         ("tags", ["a", "b"], ["c"], None, ["a", "b"]),
+        ("note", "see imaps://me:pw@host", "see imaps://me:pw@host", None, HIDDEN),
+        ("hostname", "me:pw@host", "me:pw@host", None, HIDDEN),
+        ("tags", [{"proxy": "//me:pw@host"}], [{"proxy": "x"}], None, [{"proxy": HIDDEN}]),
         ("rows", [{"a": "x", "b": "y"}], [{"a": "z"}, {}], None, [{"a": "x", "b": HIDDEN}]),
     ],
 )  # fmt: skip
@@ -46,6 +49,32 @@ def test_what_is_shown(name: str, value: Any, state: Any, git: Any, expected: An
     found = shown(_KIND, name, value, state, git)
     assert found == expected
     assert shown(_KIND, name, found, found, git) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("https://me:pw@host/", True),
+        ("see (https://me:12345@host), and write", True),
+        ("smtp://me:p/w@host", True),
+        ("smtp://:pw@host", True),
+        ("https://host/to?next=imap://me:p:w@host", True),
+        ("https://me@host/", False),
+        ("https://host:8080/@me", False),
+        ("https://host:8080,me@host", False),
+        ("https://[::1]:8080/@me", False),
+        ("https://host/a:b@c", False),
+        ("https://host/?a:b@c", False),
+        ("me:pw@host", False),
+        ("mail to: me@host // or: you@host", False),
+        ("https://me:@host", False),
+        ("https://me:***@host", False),
+        ("https://me:<password>@host", False),
+        ("https://me:${PASSWORD}@host", False),
+    ],
+)
+def test_which_texts_have_a_password(text: str, *, is_one: bool) -> None:
+    assert [*passwords_in([text], ("note",))] == [("note", 0)] * is_one
 
 
 def _desired(**extra: Any) -> Desired:

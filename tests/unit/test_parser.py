@@ -214,19 +214,19 @@ class TestFind:
         for name in ("b.yaml", "a.yml", "x/c.yaml", "README.md", ".d.yaml", ".git/e.yaml"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        names = [str(Path(path).relative_to(tmp_path)) for path in find([str(tmp_path)])]
+        names = [str(Path(path).relative_to(tmp_path)) for path in find([str(tmp_path)]).files]
         assert names == ["a.yml", "b.yaml", "x/c.yaml"]
 
     def test_a_named_file_is_taken_once_whatever_its_name(self, tmp_path: Path) -> None:
         file = tmp_path / "a.txt"
         file.touch()
-        assert find([str(file), str(file)]) == [str(file)]
+        assert find([str(file), str(file)]).files == [str(file)]
 
     def test_links_to_folders_are_not_followed_and_that_is_said(self, tmp_path: Path) -> None:
         """Or what is behind them would be taken for deleted."""
         (tmp_path / "a.yaml").touch()
         (tmp_path / "loop").symlink_to(tmp_path)
-        assert find([str(tmp_path)]) == [str(tmp_path / "a.yaml"), str(tmp_path / "loop")]
+        assert find([str(tmp_path)]).files == [str(tmp_path / "a.yaml"), str(tmp_path / "loop")]
         finding = read(str(tmp_path / "loop"))
         assert isinstance(finding, Diagnostic)
         assert "links to folders are not followed" in finding.message

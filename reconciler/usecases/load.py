@@ -322,16 +322,26 @@ class _Loading:
         if filled.uses:
             self._uses[document.path, document.number] = filled.uses
         for fault in filled.faults:
-            message = fault.message
+            message, is_secret = fault.message, self._is_secret(fault.pointer)
+            if is_secret and fault.code != UNDEFINED:
+                continue  # what it quotes may be the secret; that there is one, the schema says
             if fault.code == UNDEFINED:
-                advice = did_you_mean(fault.name, sorted(self._sources.variables))
-                name = self._sources.account
-                whose = "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or"
-                where = f"{whose} of [defaults] in reconciler.toml"
-                message += advice or f"; define it under vars{where}"
+                name, advice = self._sources.account, ""
+                if not is_secret:  # which does not belong there either
+                    whose = "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or"
+                    advice = f"; define it under vars{whose} of [defaults] in reconciler.toml"
+                message += did_you_mean(fault.name, sorted(self._sources.variables)) or advice
             problem = Problem(fault.pointer, fault.code, message)
             faults.append(self._placed(problem, document.origin))
         return document._replace(value=filled.value)
+
+    def _is_secret(self, pointer: tuple[str | int, ...]) -> bool:
+        """Whether a value stands where only a secretRef may."""
+        section, *steps = pointer
+        names = [step for step in steps if isinstance(step, str)]
+        kinds = self._schemas.kinds.values()
+        is_named = any(kind.hides(name) for kind in kinds for name in names)
+        return section == "extra" and SECRET_REF not in names and is_named
 
     def _layered(
         self, document: manifests.Document, inherited: Inherited

@@ -667,6 +667,30 @@ spec:
 """
 
 
+def test_variable_in_place_of_a_secret_leads_to_a_secret_ref(
+    workspace: Workspace, run: Run
+) -> None:
+    texts = {"a_password": "${MAIL_PASS}", "api_key": ["${hunter2!}"], "size": "${x}"}
+    workspace.describe("email-smtp", "one", 1, extra=texts)
+    done = run("validate").expect(3)
+    assert "hunter2" not in done.text
+    assert [line.partition(": ")[2] for line in done.out.splitlines()] == [
+        f"plain-secret: a_password {_WRITE_REF}",
+        "undefined-variable: the variable MAIL_PASS is not defined",
+        f"plain-secret: api_key {_WRITE_REF}",
+        (
+            "undefined-variable: the variable x is not defined; define it under vars of [defaults] "
+            "in reconciler.toml"
+        ),
+    ]
+
+
+_WRITE_REF = (
+    "looks like a secret, which must not be in a manifest; write a secretRef instead, such as "
+    "{secretRef: {env: NAME}}"
+)
+
+
 def test_password_in_a_url_of_alertsite_is_neither_shown_nor_written(
     workspace: Workspace, sandbox: Sandbox
 ) -> None:

@@ -130,7 +130,7 @@ class Reader:
         except AlertSiteError as error:
             why = (
                 "reconciler requested it because it is not in the list. If it was deleted, forget "
-                "its record: reconciler state list, then state rm ADDRESS."
+                "its record: reconciler state list, then reconciler state rm ADDRESS."
             )
             error.hint = f"{error.hint} {why}".lstrip()
             raise

@@ -133,7 +133,7 @@ class Checkup:
                 found = make()
             except ReconcilerError as error:
                 found = Check("", CheckStatus.FAIL, str(error), error.hint, error.exit_code)
-            yield found._replace(name=name)
+            yield found._replace(name=name, hint=selection.about_chosen(found.hint))
         yield _not_checked(_WRITING)._replace(name="write")
 
     def _check_credentials(self) -> Check:

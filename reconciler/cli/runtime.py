@@ -274,6 +274,11 @@ def choose(chosen: AccountSettings) -> None:
     _know(account=chosen)
 
 
+def chosen() -> AccountSettings | None:
+    """The account that was chosen; None if that was left open."""
+    return _context().account
+
+
 def part() -> Share | None:
     """What this command is a part of, if it is about one of several accounts."""
     return _context().part

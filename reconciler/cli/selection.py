@@ -8,6 +8,7 @@ command does what it does where there is only one. With several it is done for e
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,11 @@ from click.core import ParameterSource
 
 from reconciler.cli import completions, config, console, runtime
 from reconciler.cli.spread import ACCOUNT_OPTIONS, Spread
-from reconciler.core.accounts import Selection, having, placed, select
-from reconciler.errors import ConfigurationError, ExitCode, UsageError
+from reconciler.core.accounts import Selection, having, placed, select, with_account
+from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reconciler.core.accounts import AccountSettings, Shard
 
@@ -54,7 +55,8 @@ def one(command: Command) -> Command:
     def with_account(*, account: str | None, **given: object) -> int:
         if account is not None:
             choose(account)
-        return command(**_of_account(given))
+        with _hinting():
+            return command(**_of_account(given))
 
     return _last(with_account)
 
@@ -224,9 +226,32 @@ def many(command: Command) -> Command:
         is_whole = runtime.accounts().are_named or runtime.account().variables
         if is_whole and "paths" in given:  # what they are depends on all that is around them
             given["paths"] = ()
-        return command(**_of_account(given))
+        with _hinting():
+            return command(**_of_account(given))
 
     return selecting(with_accounts)
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Lets the next steps of a failure be about the account that was chosen of several.
+
+    Raises:
+        ReconcilerError: as the body does.
+    """
+    try:
+        yield
+    except ReconcilerError as error:
+        error.hint = type(error.hint)(about_chosen(error.hint))
+        raise
+
+
+def about_chosen(hint: str) -> str:
+    """A next step, whose commands are about the account that was chosen of several."""
+    chosen = runtime.chosen()
+    if chosen is None or len(runtime.accounts().all) == 1:
+        return hint
+    return with_account(hint, chosen.name)
 
 
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:

@@ -32,6 +32,28 @@ _MOST_LISTED = 20
 _DEFAULTS = ("_defaults.yaml", "_defaults.yml")
 
 
+_STATE = ("list", "pull", "push", "rm", "show", "unlock")
+OF_ACCOUNT = frozenset(
+    {"apply", "doctor", "drift", "explain", "history", "import", "list", "merge", "mv", "plan"}
+    | {"probe", "pull", "render", "report", "reviewed", "set", "status", "undo", "validate"}
+    | {"watch", "why"}
+    | {f"state {name}" for name in _STATE}
+)
+"""The commands that take `-a`."""
+_COMMAND = re.compile(
+    rf"\breconciler (?:{'|'.join(sorted(OF_ACCOUNT))})(?![\w-])(?!(?: [^\s.,;]+)? -a )"
+)
+"""One of them in a text, unless it names its account: at once, or behind an argument."""
+
+
+def with_account(text: str, name: str) -> str:
+    """A text whose commands are about that account, so that they work as they stand.
+
+    Where the settings name no accounts, they do without.
+    """
+    return text if name == DEFAULT_ACCOUNT else _COMMAND.sub(rf"\g<0> -a {name}", text)
+
+
 class Reference(NamedTuple):
     """Where a part of a login is stored.
 

@@ -10,6 +10,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.accounts import with_account
 from reconciler.core.decisions import (
     TABLE,
     Decision,
@@ -20,7 +21,7 @@ from reconciler.core.decisions import (
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of, strangers
-from reconciler.core.model import DEFAULT_ACCOUNT, boolean, kind_of
+from reconciler.core.model import boolean, kind_of
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import TARGETS, is_foreign, is_surely_made
@@ -303,7 +304,11 @@ def decide(
     unmanaged = strangers(inventory.by_id.values(), kinds, bound)
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
-    refusals = tuple(_addressed(item, account) for item in items if isinstance(item, Refusal))
+    refusals = tuple(
+        item._replace(hint=with_account(item.hint, account.name))
+        for item in items
+        if isinstance(item, Refusal)
+    )
     notes = tuple(item for item in items if isinstance(item, Note))
     bindings = tuple(item for item in items if isinstance(item, Binding))
     refused = {item.address for item in refusals}
@@ -324,14 +329,6 @@ def decide(
         names=find_names(_ids(changes, inventory), inventory.by_id.values()),
         unmanaged_monitors=unmanaged,
     )
-
-
-def _addressed(refusal: Refusal, account: Account) -> Refusal:
-    """The refusal, whose hint works as it stands where there are several accounts."""
-    if account.name == DEFAULT_ACCOUNT:
-        return refusal
-    forget = "reconciler state rm "
-    return refusal._replace(hint=refusal.hint.replace(forget, f"{forget}-a {account.name} "))
 
 
 def _ids(changes: Iterable[Change], inventory: Inventory) -> Iterator[Use]:

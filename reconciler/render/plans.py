@@ -6,6 +6,7 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.accounts import with_account
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import (
     FOLDED_ABOVE,
@@ -216,7 +217,8 @@ def remarks_text(plan: Plan) -> Lines:
 
 def _remarks(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     yield from _bindings(plan.bindings, colour=colour, folds=folds)
-    yield from _notes(plan.notes, colour=colour, folds=folds)
+    for line in _notes(plan.notes, colour=colour, folds=folds):
+        yield with_account(line, plan.account.name)
 
 
 def losses_text(plan: Plan) -> Lines:

@@ -244,7 +244,7 @@ def observe(
             raise RefusedError(
                 f"{which} monitors in the state {'is' if left <= 1 else 'are'} in this account",
                 f"Check {reader.account.settings} and --state. If they were deleted there, forget "
-                "their records first: reconciler state rm ADDRESS...",
+                "their records first: reconciler state rm ADDRESS",
             )
         # A monitor without a type that is in no list of email monitors, and in no record, is not
         # taken for one of them.

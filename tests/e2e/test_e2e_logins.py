@@ -269,6 +269,8 @@ def test_who_waits_for_a_lock_reads_whose_it_is(pair: Pair, hurried: Clock) -> N
         "If you are certain that it is dead, run: reconciler state unlock run-1 -a south"
         in done.err
     )
+    told = pair("doctor", "-a", "south").out
+    assert "run: reconciler state unlock -a south run-1" in " ".join(told.split())
     done = pair("state", "unlock", "-a", "south")
     assert "held by ann on build-1 for apply of the account south since" in done.out
 
@@ -596,3 +598,16 @@ class TestImportBesideSharedManifests:
         assert pair("apply", "-a", "north", "--auto-approve").code == 0
         done = pair("import", "-a", "north", "--into", "staged")
         assert (done.code, "Imported 1 monitor into 1 file" in done.out) == (0, True), done.text
+
+
+def test_commands_in_hints_work_as_they_stand_where_there_are_several_accounts(pair: Pair) -> None:
+    for name in BOTH:
+        pair("apply", "-a", name, "--auto-approve").expect(0)
+    pair.workspace.remove("north/own.yaml")
+    forget = "reconciler state rm -a north email-smtp/own-north"
+    assert forget in pair("plan", "-a", "north").expect(0).out
+    unknown = pair("state", "show", "-a", "north", "email-smtp/gone")
+    unknown.expect(64, err="To list all, run: reconciler state list -a north\n")
+    pair(*forget.split()[1:]).expect(0)
+    hint = "To list its changes, run: reconciler history -a north show "
+    pair("undo", "last", "-a", "north", "--target", "email-smtp/x").expect(64, err=hint)

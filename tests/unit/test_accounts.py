@@ -6,16 +6,27 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from reconciler.cli import reconciler
 from reconciler.cli.accounts import login_of, read_accounts
 from reconciler.cli.selection import folder_of
 from reconciler.cli.siblings import Siblings
-from reconciler.core.accounts import Accounts, AccountSettings, Selection, Shard, select
+from reconciler.core.accounts import (
+    OF_ACCOUNT,
+    Accounts,
+    AccountSettings,
+    Selection,
+    Shard,
+    select,
+    with_account,
+)
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, InvalidSettingsError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LOGIN = 'username = {env = "NAME"}\npassword = {file = "word"}\n'
@@ -450,3 +461,45 @@ def test_who_knows_whether_files_elsewhere_have_changed(folder: str) -> None:
     alone = Accounts((account("a", folder, "m/a"), account("b", "m/b")), are_named=True)
     found = select(alone, Selection(), {"README.md"})
     assert [item.name for item in found] == ["a"]
+
+
+def test_every_command_of_an_account_can_be_named_with_it() -> None:
+    """What takes an account is known, and nothing else."""
+
+    def of(command: click.Command, name: str) -> Iterator[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for part in command.list_commands(context):
+                found = command.get_command(context, part)
+                assert found is not None
+                yield from of(found, f"{name} {part}".strip())
+        elif any("-a" in param.opts for param in command.params):
+            yield name
+
+    assert set(of(reconciler, "")) == OF_ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run: reconciler state rm a/b", "run: reconciler state rm -a north a/b"),
+        ("run: reconciler state rm a/b -a south", "run: reconciler state rm a/b -a south"),
+        ("run: reconciler validate -a south.", "run: reconciler validate -a south."),
+        (
+            "Make a plan: reconciler plan --out FILE",
+            "Make a plan: reconciler plan -a north --out FILE",
+        ),
+        (
+            "reconciler undo or reconciler pull.",
+            "reconciler undo -a north or reconciler pull -a north.",
+        ),
+        ("To begin, run: reconciler init", "To begin, run: reconciler init"),
+        (
+            "reconciler.toml, state rm, reconciler planner",
+            "reconciler.toml, state rm, reconciler planner",
+        ),
+    ],
+)
+def test_commands_in_a_text_name_the_account(text: str, expected: str) -> None:
+    assert with_account(text, "north") == expected
+    assert with_account(text, "default") == text

@@ -336,7 +336,7 @@ class _Retire(StrEnum):
 _RECORD = Record(
     0,
     {},
-    {},
+    {"": ""},
     "",
     "",
     retire=_Retire.DELETE,

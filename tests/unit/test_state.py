@@ -116,6 +116,10 @@ class TestText:
                 to_text(STATE).replace('"id":1', '"number":1'),
                 f"corrupt: the record of {ADDRESS} is not complete, or a value has the wrong type$",
             ),
+            (
+                to_text(STATE._replace(records={ADDRESS: record(secrets={"password": 7})})),  # type: ignore[dict-item]
+                f"corrupt: the record of {ADDRESS} is not complete, or a value has the wrong type$",
+            ),
             (to_text(STATE).replace('"serial": 3', '"serial": "3"'), "serial must be a number$"),
             (
                 re.sub(r'"records": \{.*\}', '"records": []}', to_text(STATE), flags=re.DOTALL),

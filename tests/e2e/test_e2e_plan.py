@@ -153,7 +153,7 @@ def test_what_is_approved_is_shown_as_it_is(
     command: tuple[str, ...], workspace: Workspace, sandbox: Sandbox
 ) -> None:
     """An error hides what may be a login in a URL; a value is what it is."""
-    old, new = (f"See http://x:y@w.example/x?page={number} (a)" for number in (1, 2))
+    old, new = (f"See http://x@w.example/x?page={number} (a)" for number in (1, 2))
     workspace.describe("email-smtp", "a", 1, note=new)
     account = sandbox(monitor("email-smtp", 1, note=old))
     flags = ("--auto-approve",) if command[0] == "apply" else ()

@@ -154,16 +154,16 @@ def watch(
     app = application(lambda: watcher.shown, watcher.metrics.text, clock.monotonic, interval)
     with serving(app, *listen) as url:
         console.say(f"Serving {url}")
-        has_led, said = False, ""
+        said = ""
         while not stopping.is_asked:
             try:
                 with watcher.leading() as lead:
-                    has_led, said = True, ""
+                    said = ""
                     while not lead.reason:
                         watcher.round()
                         lead.wait(interval * _CHANCE.uniform(1 - JITTER, 1 + JITTER))
             except ReconcilerError as error:
-                if not has_led:  # whoever starts it is there, and can mend it
+                if not watcher.has_begun:  # whoever starts it is there, and can mend it
                     raise
                 watcher.stand_by()
                 if str(error) != said:
@@ -211,6 +211,7 @@ class _Watcher:
     Attributes:
         shown: what there is to show; one value, which is replaced as a whole.
         metrics: keeps numbers for machines; None if nobody asks for them.
+        has_begun: whether it has led, or waited for the one that leads.
     """
 
     def __init__(
@@ -225,6 +226,7 @@ class _Watcher:
     ) -> None:
         self.shown = Shown()
         self.metrics: WatchMetrics | None = None
+        self.has_begun = False
         self._stopping = stopping
         self._wanted = wanted
         self._location = location
@@ -253,6 +255,7 @@ class _Watcher:
 
         def say(text: str) -> None:
             nonlocal said
+            self.has_begun = True
             if text != said:
                 console.say(text)
             said = text
@@ -272,6 +275,7 @@ class _Watcher:
                     raise
                 yield lead
                 return
+            self.has_begun = True
             self._show(Shown(is_leading=True))
             yield lead
         if not self._stopping.is_asked:

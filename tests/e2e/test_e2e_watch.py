@@ -934,3 +934,24 @@ def test_it_leads_again_when_its_store_is_back(
     away.rename(place)
     pages.wait_for("/readyz", "leading")
     assert process.finish(signal.SIGTERM).code == 0
+
+
+def test_one_that_stands_by_outlives_its_store_too(
+    start: Start, account: Account, checkout: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    state = {"RECONCILER_STATE": f"file:{place}/state.json", "RECONCILER_LOCK_LEASE": "2s"}
+    first = start(*WATCH, env=account.env | state, cwd=checkout)
+    Pages(first).wait_for("/readyz", "leading")
+    second = start(*WATCH, env=account.env | state, cwd=checkout)
+    pages = Pages(second)
+    second.read_until("Waiting for the lock of run")
+    away = place.rename(tmp_path / "away")
+    place.write_text("no folder")
+    second.read_until("This watcher stands by until that is fixed")
+    assert pages.get("/healthz")[0] == 200
+    first.finish(signal.SIGKILL)
+    place.unlink()
+    away.rename(place)
+    pages.wait_for("/readyz", "leading")
+    assert second.finish(signal.SIGTERM).code == 0

@@ -297,6 +297,7 @@ class _Watcher:
             runtime.siblings().check()
             chosen = select(accounts, self._wanted)
         except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
+            console.fail(error)
             problem = f"the settings cannot be used: {error}"
             last = self.shown.last or Round("")
             return self._end(last._replace(problem=problem, commit=followed.commit))

@@ -752,6 +752,7 @@ def test_a_mistake_in_the_settings_does_not_end_it(account: Account, checkout: P
     assert "6 unchanged" in lines[0]
     assert any("default: failed with 3" in line for line in lines)
     assert any("the settings cannot be used" in line for line in lines)
+    assert "reconciler.toml:2:" in done.err
     assert "5 unchanged" in lines[-1]
 
 

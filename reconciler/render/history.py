@@ -111,7 +111,9 @@ def _killed(run: RunRecord) -> str:
 def _counts(run: RunRecord) -> str:
     counts = run.counts
     text = ", ".join(f"{counts[action.value]:,} {VERBS[action].done}" for action in Action)
-    return f"{text}, {counts['not_done']:,} not done" if counts["not_done"] else text
+    unconfirmed = sum(change.status is Status.UNCONFIRMED for change in run.changes)
+    others = {"unconfirmed": unconfirmed, "not done": counts["not_done"] - unconfirmed}
+    return ", ".join([text, *(f"{number:,} {word}" for word, number in others.items() if number)])
 
 
 def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterator[str]:

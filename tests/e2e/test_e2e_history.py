@@ -492,7 +492,9 @@ def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     runs = account.run("history", "--json").json["runs"]
     (killed,) = (item for item in runs if item["exit_code"] is None)
     assert killed["recovered_by"]
-    assert f"recovered by {killed['recovered_by']}" in account.run("history").out
+    told = account.run("history").out
+    assert f"recovered by {killed['recovered_by']}" in told
+    assert "0 destroyed, 3 unconfirmed  " in told
     assert {item["address"]: item["status"] for item in killed["changes"]} == {
         "email-pop/new": "unconfirmed",
         "email-smtp/relay-1": "unconfirmed",

@@ -143,7 +143,9 @@ def last_run(store: Store) -> RunRecord:
         )
     for item in read_known(store, None, "").killed:
         if item.record.id not in kept:
-            message, hint = "has not ended", "It was killed: run reconciler apply to complete it"
+            undone = item.record.about.undoes
+            again = f"undo {undone}" if undone else "apply"
+            message, hint = "has not ended", f"It was killed: run reconciler {again} to complete it"
             if item.record.ended:
                 message, hint = "has ended, but it is not saved", "Run reconciler apply to save it"
             raise RefusedError(

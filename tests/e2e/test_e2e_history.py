@@ -505,6 +505,27 @@ def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     assert account.ports() == {1: 25, 2: 25}
 
 
+def test_a_killed_undo_is_completed_by_the_same_undo(
+    sandbox: Sandbox, workspace: Workspace, start: Start
+) -> None:
+    account = sandbox(
+        *(monitor("email-smtp", number, port=25) for number in (1, 2)),
+        faults=["PATCH /monitors/email-smtp/2 skip=1 delay=1.5 times=1"],
+    )
+    texts = [manifest("email-smtp", f"relay-{number}", number, port=587) for number in (1, 2)]
+    workspace.write("all.yaml", "---\n".join(texts))
+    account.apply().expect(0)
+    (run,) = (item["id"] for item in account.run("history", "--json").json["runs"])
+    going = start("undo", run, "--auto-approve", "--parallelism", "1", env=account.env)
+    going.read_until("email-smtp/relay-1: accepted")
+    assert going.finish(signal.SIGKILL).code == -signal.SIGKILL
+    account.run("undo", "last", "--auto-approve").expect(
+        5, err=f"run reconciler undo {run} to complete it"
+    )
+    account.run("undo", run, "--auto-approve").expect(0)
+    assert account.ports() == {1: 25, 2: 25}
+
+
 def test_an_undo_says_and_notes_nothing_of_monitors_without_a_manifest(
     changed: tuple[Fleet, str],
 ) -> None:

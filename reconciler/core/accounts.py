@@ -51,7 +51,9 @@ def with_account(text: str, name: str) -> str:
 
     Where the settings name no accounts, they do without.
     """
-    return text if name == DEFAULT_ACCOUNT else _COMMAND.sub(rf"\g<0> -a {name}", text)
+    if name == DEFAULT_ACCOUNT:
+        return text
+    return _COMMAND.sub(lambda found: f"{found[0]} -a {name}", text)
 
 
 class Reference(NamedTuple):

@@ -275,6 +275,7 @@ def test_a_message_of_sarif_has_no_link_and_no_placeholder(text: str) -> None:
 
 
 @given(TEXTS.filter(bool))
+@example("\\")
 def test_github_finds_our_commands_and_no_others(text: str) -> None:
     """Of a text, since one that is empty is not said."""
     for hostile, harmless in zip(rendered("github", text), harmless_ones("github"), strict=True):

@@ -207,7 +207,7 @@ class History:
             return done
         result = done.json
         # Of several requests at once, slow ones may use up a new token before it is used again.
-        is_hasty = self.world.pace and "4" in words
+        is_hasty = self.world.pace and "1" not in words  # four at once, if nothing is said
         if self.world.is_sane and not gate.at and not is_hasty:
             self._check_sanity(result)
         after = self.world.monitors()

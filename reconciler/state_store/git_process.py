@@ -315,4 +315,4 @@ def _words(stderr: bytes, code: int) -> str:
     if trust := next((line for line in said if line.startswith(TRUST)), ""):
         return f"the repository belongs to another user; if you trust it, run: {trust}"
     said = said[-_LINES:]
-    return " / ".join(said) or f"git exited with code {code} and no message"
+    return " / ".join(said).rstrip(".") or f"git exited with code {code} and no message"

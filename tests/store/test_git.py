@@ -310,6 +310,12 @@ class TestFailure:
         assert "Nothing is deleted here." in self.refused(store, version, Key.LOCK)
         assert content(store, Key.LOCK) == b"lock"
 
+    def test_what_git_says_can_stand_in_a_sentence(self, store: Store, bare: Path) -> None:
+        bare.rename(bare.with_name("gone"))
+        with pytest.raises(StateError) as error:
+            store.read(Key.STATE)
+        assert str(error.value).endswith("and the repository exists")
+
     def test_an_answer_that_was_lost_is_looked_up(self, store: Store, bare: Path) -> None:
         # The ref has moved by then; the client only sees the connection end.
         hook(bare, "post-receive", "kill -9 $PPID")

@@ -292,10 +292,18 @@ def _result(job: Job, future: Future[PartResult], results: str) -> PartResult:
             return keep(results, job, future.result())
     except (ConfigurationError, CancelledError) as failure:
         error = failure
-    code, reason = ExitCode.UNAVAILABLE, f"the worker was lost: {type(error).__name__}: {error}"
-    reason = without_logins(reason.partition("\n")[0])
-    if isinstance(error, ConfigurationError):
-        code, reason = error.exit_code, str(error)
+    code = ExitCode.UNAVAILABLE
+    match error:
+        case ConfigurationError():
+            code, reason = error.exit_code, str(error)
+        case CancelledError():
+            reason = (
+                "the connection to the workers was lost, so it is not known what was done; run the "
+                "same command again"
+            )
+        case _:
+            reason = f"the worker was lost: {type(error).__name__}: {error}".partition("\n")[0]
+            reason = without_logins(reason)
     return PartResult(job.account, job.operation, int(code), reason, talk=f"Error: {reason}\n")
 
 

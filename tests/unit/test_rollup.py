@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import durable
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
 from reconciler.core.safety import Budget, budget_together
-from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.errors import ConfigurationError, ExitCode, RefusedError
 from reconciler.render.rollups import rollup_markdown, rollup_text
 from reconciler.usecases.fleet_job import Job, digest_of, keep, merged, perform, run_jobs
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
     from pathlib import Path
 
     from reconciler.core.model import JSON
@@ -242,6 +241,24 @@ def test_any_executor_runs_a_job(executor: object) -> None:
     with running:
         found = list(run_jobs(JOBS, greet, running))
     assert [item.text for item in found] == ["hello b", "hello a", "hello c"]
+
+
+class Disconnected(Executor):
+    """It has lost whoever it gave the jobs to, and gives them up."""
+
+    def submit(self, *_: object, **__: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.cancel()
+        return future
+
+
+def test_jobs_whose_results_cannot_come_any_more_are_told_so() -> None:
+    for item in run_jobs(JOBS, greet, Disconnected()):
+        assert item.exit_code == ExitCode.UNAVAILABLE
+        assert item.message == (
+            "the connection to the workers was lost, so it is not known what was done; run the "
+            "same command again"
+        )
 
 
 def test_a_job_is_known_by_all_that_it_says_but_for_its_approval() -> None:
